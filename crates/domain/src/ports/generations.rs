@@ -1,0 +1,131 @@
+//! Generations, as customers and operators ask for them.
+
+use super::StoreError;
+use crate::Timestamp;
+use crate::admission::Submission;
+use crate::event::Change;
+use crate::generation::{CanceledBy, ErrorCode, Generation};
+use crate::ids::{AccountId, GenerationId, TokenId, WorkerId};
+use crate::page::{Page, PageRequest};
+use crate::state::{Stage, Status};
+use crate::tier::Tier;
+use async_trait::async_trait;
+use std::collections::BTreeMap;
+
+/// What became of one submission of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Submitted {
+    Accepted(Box<Generation>),
+    /// The key was used for the same request before.
+    Replayed(Box<Generation>),
+    KeyReused,
+    CreditsExhausted,
+    QuotaExhausted {
+        used: i64,
+        limit: i64,
+        resets_at: Timestamp,
+    },
+    AccountSuspended,
+    AccountUnknown,
+}
+
+/// Whose generations may be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Account(AccountId),
+    /// Operators see all.
+    Everyone,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct GenerationFilter {
+    pub status: Option<Status>,
+    pub stage: Option<Stage>,
+    pub tier: Option<Tier>,
+    pub error_code: Option<ErrorCode>,
+    pub created_after: Option<Timestamp>,
+    pub created_before: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Canceled {
+    Canceled {
+        generation: Box<Generation>,
+        /// A worker owned it: it must be told.
+        tell_workers: bool,
+    },
+    AlreadyFinal(Box<Generation>),
+    NotFound,
+}
+
+/// One try, as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub fence: i64,
+    pub worker_id: Option<WorkerId>,
+    pub token_id: Option<TokenId>,
+    pub upstream_id: Option<String>,
+    /// `succeeded`, `failed`, `retried`, `returned`, `adopted`, `canceled`.
+    pub outcome: String,
+    pub error: Option<String>,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Timestamp,
+}
+
+/// The queue in numbers: now, and over the last five minutes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueueStats {
+    /// Queued, backoff included.
+    pub waiting: u64,
+    /// Holds a worker's slot.
+    pub active: u64,
+    pub rendering: u64,
+    pub waiting_by_tier: BTreeMap<Tier, u64>,
+    pub oldest_waiting_seconds: f64,
+    pub paused: bool,
+    /// Ended in the last five minutes, and how many of those failed.
+    pub finished: u64,
+    pub failed: u64,
+    /// From acceptance to the first claim, of those that ended in the last five minutes.
+    pub wait_seconds: [f64; 3],
+}
+
+/// How many wait, for the backlog bounds. Soft: a gateway may keep it for a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    pub account: u64,
+    pub total: u64,
+}
+
+#[async_trait]
+pub trait Generations: Send + Sync {
+    /// Accepts a batch: one transaction, one outcome an item, in order. See [`crate::admission`].
+    async fn submit(&self, batch: &[Submission]) -> Result<Vec<Submitted>, StoreError>;
+
+    async fn show(&self, scope: Scope, id: GenerationId) -> Result<Option<Generation>, StoreError>;
+    /// Those that exist of the given ids, in any order: what streams re-read after rings.
+    async fn show_many(&self, ids: &[GenerationId]) -> Result<Vec<Generation>, StoreError>;
+    /// Newest first.
+    async fn list(
+        &self,
+        scope: Scope,
+        filter: &GenerationFilter,
+        page: PageRequest,
+    ) -> Result<Page<Generation>, StoreError>;
+    async fn attempts(&self, id: GenerationId) -> Result<Vec<Attempt>, StoreError>;
+
+    /// Ends the customer's record and refunds, in one transaction. Exactly one of cancel and completion wins.
+    async fn cancel(&self, scope: Scope, id: GenerationId, by: CanceledBy) -> Result<Canceled, StoreError>;
+    /// Gives up everything past its deadline, at most `limit`: as [`Generations::cancel`] by the deadline. The ids of those that a worker
+    /// owned come with `true`.
+    async fn expire(&self, limit: u16) -> Result<Vec<(Change, bool)>, StoreError>;
+
+    async fn backlog(&self, account_id: AccountId) -> Result<Backlog, StoreError>;
+    async fn queue(&self) -> Result<QueueStats, StoreError>;
+    /// Paused: nothing is claimed; what runs goes on.
+    async fn pause(&self, paused: bool) -> Result<(), StoreError>;
+
+    /// Trims the job history to the newest `succeeded` and `failed` attempts, forgets idempotency keys of more than 24 h and results older than
+    /// `results_for`, in steps of at most 500 rows. Answers how many rows went: call again while it is not 0.
+    async fn retain(&self, succeeded: u32, failed: u32, results_for: std::time::Duration) -> Result<u64, StoreError>;
+}
