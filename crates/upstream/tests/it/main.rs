@@ -1,0 +1,6 @@
+//! The upstream port against a real socket that says anything: a few lines of TCP server, told what to answer byte by byte.
+
+mod garbage;
+mod raw;
+mod suno;
+mod sunoapi;
