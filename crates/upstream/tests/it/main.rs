@@ -1,5 +1,7 @@
 //! The upstream port against a real socket that says anything: a few lines of TCP server, told what to answer byte by byte.
 
+#![cfg(test)]
+
 mod garbage;
 mod raw;
 mod suno;
