@@ -1,0 +1,220 @@
+//! Settings: read once at the start, typed and bounded, or the process stops with one line that says what is wrong.
+//!
+//! `config/default.toml` is the manual: every setting with its meaning. Nothing here connects to anything.
+
+mod error;
+mod fields;
+mod layers;
+mod made;
+mod parse;
+mod roles;
+mod show;
+
+pub use error::SettingError;
+pub use layers::Sources;
+pub use roles::Role;
+
+use domain::api_key::ApiKey;
+use domain::tier::Tiers;
+use secrecy::SecretString;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything that is configured. A secret that a role does not use is not asked for.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub role: Role,
+    pub listen: Listen,
+    pub database: Option<Database>,
+    pub rabbitmq_url: Option<SecretString>,
+    pub redis: Option<Redis>,
+    pub data_dir: PathBuf,
+    pub upstream: Upstream,
+    pub worker: Worker,
+    pub pool: Pool,
+    pub keeping: Keeping,
+    pub edge: Edge,
+    pub secrets: Secrets,
+    pub telemetry: Telemetry,
+    pub simulator: Simulator,
+    pub tiers: Tiers,
+    /// Where the command line finds the gateway.
+    pub admin_url: String,
+    makes_secrets: bool,
+    shown: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Listen {
+    /// `None`: every address, IPv6 too where it is there.
+    pub host: Option<IpAddr>,
+    /// 0 takes a free one.
+    pub port: u16,
+    pub ops_port: Option<u16>,
+    pub grpc_port: u16,
+    pub public_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Database {
+    pub url: SecretString,
+    pub pool_min: u32,
+    pub pool_max: u32,
+}
+
+#[derive(Debug, Clone)]
+pub struct Redis {
+    pub url: SecretString,
+    pub max_retries: u32,
+    pub connect_timeout: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `None`: the bundled simulator.
+    pub url: Option<String>,
+    pub dialect: Dialect,
+    pub bundled_simulator: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Suno,
+}
+
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// The all-in-one executable runs the worker alone.
+    pub only: bool,
+    pub slots: u32,
+    pub starts_per_second: u32,
+    pub lease: Duration,
+    pub drain: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Pool {
+    /// `None`: within the process.
+    pub url: Option<String>,
+    pub min: u32,
+    pub max: u32,
+    pub token_concurrency: u32,
+    pub rotation_interval: Duration,
+    pub health_check_interval: Duration,
+    pub source_path: Option<PathBuf>,
+    pub provisioner_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    pub completed: u32,
+    pub failed: u32,
+    pub results: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Edge {
+    pub backlog_account: u64,
+    pub backlog_total: u64,
+    pub unauthenticated_per_minute: u32,
+    /// Networks as an address and the length of its prefix.
+    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    pub cors_origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Secrets {
+    pub admin_key: Option<ApiKey>,
+    pub system_key: Option<ApiKey>,
+    pub pepper: Option<SecretString>,
+    /// `id:base64 of 32 bytes`, comma-separated; the form has been checked.
+    pub token_keys: Option<SecretString>,
+    pub internal: Option<SecretString>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    pub otlp_endpoint: Option<String>,
+    pub service: String,
+    pub filter: String,
+    /// `None`: by what standard error is.
+    pub format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone)]
+pub struct Simulator {
+    pub render_min: Duration,
+    pub render_max: Duration,
+    pub latency: Duration,
+    pub token_concurrency: u32,
+}
+
+impl Settings {
+    /// Reads, lays and checks everything `role` uses. Secrets that may be made are made and kept, unless `look_only`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn load(role: Role, sources: &Sources<'_>, look_only: bool) -> Result<Self, SettingError> {
+        let mut values = layers::read(sources)?;
+        // What is wrong is found before anything is made.
+        let mut settings = parse::parse(role, &values)?;
+        if look_only {
+            return Ok(settings);
+        }
+        settings.check_stores()?;
+        if settings.makes_secrets {
+            for name in role.secrets(settings.worker.only) {
+                if values.get(name).is_empty() {
+                    values.set(name, made::make_or_read(&settings.data_dir, name)?);
+                }
+            }
+            settings = parse::parse(role, &values)?;
+        }
+        settings.check_secrets()?;
+        Ok(settings)
+    }
+
+    /// As [`Settings::load`] from this process's own environment, `son1k.toml` and `file`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn from_process(role: Role, file: Option<&Path>, look_only: bool) -> Result<Self, SettingError> {
+        let sources = Sources {
+            file: file.map(Path::to_path_buf),
+            environment: &|name| std::env::var_os(name),
+            may_embed: role.may_embed(),
+            local: role == Role::Demo,
+        };
+        Self::load(role, &sources, look_only)
+    }
+
+    /// The settings as a TOML text, secrets masked: what `--print-config` prints.
+    pub fn show(&self) -> &str {
+        &self.shown
+    }
+
+    /// Nothing is configured: the embedded store is used.
+    pub const fn is_embedded(&self) -> bool {
+        self.database.is_none()
+    }
+
+    /// The folder of made secrets.
+    pub fn secrets_dir(&self) -> PathBuf {
+        made::folder(&self.data_dir)
+    }
+}
+
+/// Keeps `text` under `name` in the folder of made secrets, unless there is one already: answers the one that is kept.
+///
+/// # Errors
+/// When the folder cannot be written or read.
+pub fn keep_secret(data_dir: &Path, name: &str, text: &str) -> Result<String, SettingError> {
+    made::keep(data_dir, name, text)
+}
