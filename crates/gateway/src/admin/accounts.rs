@@ -1,0 +1,151 @@
+//! Accounts: make, list, show, change.
+
+use super::change::{Change, Done};
+use super::id;
+use crate::admit::Operator;
+use crate::core::Core;
+use crate::fields::Fields;
+use crate::problem::ApiError;
+use crate::query::Query;
+use crate::{body, page, view};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::account::{Account, AccountStatus, Overrides};
+use domain::ids::AccountId;
+use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount};
+use domain::tier::Tier;
+use serde_json::{Value, json};
+
+const NAME_LONGEST: usize = 200;
+const EMAIL_LONGEST: usize = 254;
+const TIERS: &str = "free, pro, premium, enterprise";
+/// The most an override may say.
+const OVERRIDE_MOST: i64 = 1_000_000_000;
+
+/// Those that an operator can give; the system account's is not one.
+fn tier(text: &str) -> Option<Tier> {
+    Tier::parse(text).filter(|tier| *tier != Tier::System)
+}
+
+fn email(fields: &mut Fields) -> Option<String> {
+    let email = fields.text("email", EMAIL_LONGEST)?;
+    let fits = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if fits && !email.contains(char::is_whitespace) {
+        return Some(email);
+    }
+    fields.refuse("email", "must be an e-mail address");
+    None
+}
+
+fn overrides(fields: &mut Fields) -> Option<Overrides> {
+    let map = fields.object("overrides")?;
+    let mut own = Fields::of(Value::Object(map), "/overrides");
+    let mut small = |name, least| own.integer_in(name, least..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
+    let (requests_per_minute, share) = (small("requests_per_minute", 0), small("share", 1));
+    let backlog_max = small("backlog_max", 0);
+    let overrides = Overrides {
+        requests_per_minute,
+        share: share.map(|share| share.min(1_000)),
+        backlog_max,
+        generations_per_month: own.integer_in("generations_per_month", 0..=OVERRIDE_MOST),
+        credits_per_month: own.integer_in("credits_per_month", 0..=OVERRIDE_MOST),
+    };
+    fields.refuse_all(own.broken());
+    Some(overrides)
+}
+
+fn show_account(core: &Core, account: &Account) -> Value {
+    view::account(account, &core.settings.tiers, core.settings.backlog_max_account)
+}
+
+pub(crate) async fn create(
+    core: web::Data<Core>,
+    operator: Operator,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let mut fields = body::fields(&request, payload, body::LARGEST).await?;
+    let fingerprint = fields.fingerprint();
+    for required in ["name", "tier"] {
+        if !fields.holds(required) {
+            fields.refuse(required, "is required");
+        }
+    }
+    let (name, tier) = (fields.text("name", NAME_LONGEST), fields.word("tier", TIERS, tier));
+    let (email, overrides) = (email(&mut fields), overrides(&mut fields).unwrap_or_default());
+    fields.finish()?;
+    let (Some(name), Some(tier)) = (name, tier) else { return Err(ApiError::internal()) };
+    let change = Change { core: &core, operator: &operator, request: &request, action: "account.create", fingerprint };
+    change
+        .make(async {
+            let id = AccountId::new(core.backends.clock.now(), rand::random());
+            let account = NewAccount { id, name, email, tier, overrides };
+            let account = core.call(core.backends.accounts.create(account)).await?;
+            let done = Done::new(StatusCode::CREATED, &show_account(&core, &account))?;
+            Ok(done.subject(&account.id).location(format!("/admin/v1/accounts/{}", account.id)))
+        })
+        .await
+}
+
+pub(crate) async fn list(
+    core: web::Data<Core>,
+    _operator: Operator,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::of(&request);
+    let filter = AccountFilter {
+        tier: query.parsed("tier", "must be one of free, pro, premium, enterprise, system", Tier::parse),
+        text: query.text("q"),
+    };
+    let asked = page::asked(&mut query);
+    query.finish()?;
+    let accounts = core.call(core.backends.accounts.list(&filter, asked)).await?;
+    page::answer(&request, &query, accounts.map(|account| show_account(&core, &account)))
+}
+
+pub(crate) async fn show(
+    core: web::Data<Core>,
+    _operator: Operator,
+    account: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id: AccountId = id(&account)?;
+    let account = core.call(core.backends.accounts.show(id)).await?.ok_or_else(ApiError::not_found)?;
+    let usage = core.call(core.backends.accounts.usage(id)).await?;
+    let mut shown = show_account(&core, &account);
+    if let (Some(usage), Value::Object(shown)) = (usage, &mut shown) {
+        shown.insert("credits".into(), json!({"balance": usage.balance, "reserved": usage.reserved}));
+        let limit = account.limits(&core.settings.tiers).generations_per_month;
+        let month = json!({"used": usage.used, "limit": limit, "resets_at": view::At(usage.resets_at)});
+        shown.insert("generations".into(), month);
+    }
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+pub(crate) async fn change(
+    core: web::Data<Core>,
+    operator: Operator,
+    account: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let id: AccountId = id(&account)?;
+    let mut fields = body::fields(&request, payload, body::LARGEST).await?;
+    let fingerprint = fields.fingerprint();
+    let names_email = fields.has("email");
+    let asked = AccountChange {
+        name: fields.text("name", NAME_LONGEST),
+        tier: fields.word("tier", TIERS, tier),
+        status: fields.word("status", "active, suspended", AccountStatus::parse),
+        overrides: overrides(&mut fields),
+        // `null` takes the address away.
+        email: Some(email(&mut fields)).filter(|_| names_email),
+    };
+    fields.finish()?;
+    let change = Change { core: &core, operator: &operator, request: &request, action: "account.change", fingerprint };
+    change
+        .make(async {
+            let changed = core.call(core.backends.accounts.change(id, asked)).await?.ok_or_else(ApiError::not_found)?;
+            Ok(Done::new(StatusCode::OK, &show_account(&core, &changed))?.subject(&id))
+        })
+        .await
+}

@@ -1,0 +1,108 @@
+//! Generations of all accounts: found, shown with their history, canceled, submitted anew.
+
+use super::change::{Change, Done};
+use crate::admit::Operator;
+use crate::core::Core;
+use crate::generations::cancel::end;
+use crate::generations::find;
+use crate::generations::list::STATUSES;
+use crate::generations::submit::accept;
+use crate::problem::{ApiError, Code};
+use crate::query::Query;
+use crate::{body, page, trace, view};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::admission::Submission;
+use domain::generation::{CanceledBy, ErrorCode};
+use domain::ids::{AccountId, GenerationId};
+use domain::page::Page;
+use domain::ports::generations::{GenerationFilter, Scope};
+use domain::request::CancelAfter;
+use domain::state::{Stage, Status};
+use domain::tier::Tier;
+
+pub(crate) async fn list(
+    core: web::Data<Core>,
+    _operator: Operator,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let mut query = Query::of(&request);
+    let account = query.id::<AccountId>("account");
+    let filter = GenerationFilter {
+        status: query.parsed("status", STATUSES, Status::parse),
+        stage: query.parsed("stage", "must be a stage", Stage::parse),
+        tier: query.parsed("tier", "must be a tier", Tier::parse),
+        error_code: query.parsed("error_code", "must be an error code of a generation", ErrorCode::parse),
+        created_after: query.time("created_after"),
+        created_before: query.time("created_before"),
+    };
+    let asked = page::asked(&mut query);
+    query.finish()?;
+    let scope = account.map_or(Scope::Everyone, Scope::Account);
+    let found = core.call(core.backends.generations.list(scope, &filter, asked)).await?;
+    let items = found.items.iter().map(|generation| view::operators(generation, None)).collect();
+    page::answer(&request, &query, Page { items, next: found.next })
+}
+
+pub(crate) async fn show(
+    core: web::Data<Core>,
+    _operator: Operator,
+    id: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let generation = find(&core, Scope::Everyone, &id).await?;
+    let attempts = core.call(core.backends.generations.attempts(generation.id)).await?;
+    Ok(HttpResponse::Ok().json(view::operators(&generation, Some(attempts))))
+}
+
+pub(crate) async fn cancel(
+    core: web::Data<Core>,
+    operator: Operator,
+    id: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    body::none(&request, payload).await?;
+    let fingerprint = [0; 32];
+    let action = "generation.cancel";
+    let change = Change { core: &core, operator: &operator, request: &request, action, fingerprint };
+    change
+        .make(async {
+            let canceled = end(&core, Scope::Everyone, &id, CanceledBy::Operator).await?;
+            Ok(Done::new(StatusCode::ACCEPTED, &view::operators(&canceled, None))?.subject(&canceled.id))
+        })
+        .await
+}
+
+/// A new generation of the same account and request, charged as one. What has not ended is not retried.
+pub(crate) async fn retry(
+    core: web::Data<Core>,
+    operator: Operator,
+    id: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    body::none(&request, payload).await?;
+    let fingerprint = [0; 32];
+    let change =
+        Change { core: &core, operator: &operator, request: &request, action: "generation.retry", fingerprint };
+    change
+        .make(async {
+            let old = find(&core, Scope::Everyone, &id).await?;
+            if !old.status.is_final() {
+                return Err(ApiError::new(Code::NotFinal, "Only what has ended can be submitted anew."));
+            }
+            let submission = Submission {
+                id: GenerationId::new(core.backends.clock.now(), rand::random()),
+                account_id: old.account_id,
+                request: old.request,
+                cancel_after: CancelAfter::USUAL.duration(),
+                idempotency: None,
+                retry_of: Some(old.id),
+                trace: trace::current(request.headers()),
+            };
+            let (new, _) = accept(&core, submission).await?;
+            let done = Done::new(StatusCode::ACCEPTED, &view::operators(&new, None))?;
+            Ok(done.subject(&old.id).location(format!("/admin/v1/generations/{}", new.id)))
+        })
+        .await
+}

@@ -1,0 +1,121 @@
+//! What every handler of one gateway shares.
+
+use crate::admin::change::Changes;
+use crate::authenticate::Authenticator;
+use crate::backlog::Backlogs;
+use crate::hub::Hub;
+use crate::idempotency::InProgress;
+use crate::intake::Intake;
+use crate::limit::Limits;
+use crate::metrics::Metrics;
+use crate::problem::ApiError;
+use crate::ringer::Ringer;
+use crate::settings::Settings;
+use crate::unauthenticated::Strangers;
+use domain::ports::generations::QueueStats;
+use domain::ports::{Backends, StoreError, TokenAdmin};
+use moka::future::Cache;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What a handler waits for one call of a port.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// How old the queue's numbers may be where they only inform.
+const QUEUE_SEEN_FOR: Duration = Duration::from_secs(2);
+
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) backends: Backends,
+    pub(crate) token_admin: Arc<dyn TokenAdmin>,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) strangers: Strangers,
+    pub(crate) limits: Limits,
+    pub(crate) backlogs: Backlogs,
+    pub(crate) in_progress: Arc<InProgress>,
+    pub(crate) intake: Intake,
+    pub(crate) ringer: Arc<Ringer>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) changes: Changes,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when streams and held requests are to end.
+    pub(crate) closing: CancellationToken,
+    streams: Arc<Semaphore>,
+    queue: Cache<(), Arc<QueueStats>>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        settings: Settings,
+        backends: Backends,
+        token_admin: Arc<dyn TokenAdmin>,
+        metrics: Arc<Metrics>,
+        tasks: &TaskTracker,
+    ) -> Self {
+        let ringer = Arc::new(Ringer::new(metrics.clone()));
+        let generations = &backends.generations;
+        Self {
+            authenticator: Authenticator::new(
+                backends.accounts.clone(),
+                settings.pepper.clone(),
+                &settings.admin_key,
+                &settings.system_key,
+            ),
+            strangers: Strangers::new(settings.unauthenticated_per_minute),
+            limits: Limits::new(backends.limiter.clone(), metrics.clone()),
+            backlogs: Backlogs::new(generations.clone(), settings.backlog_max_account, settings.backlog_max_total),
+            in_progress: Arc::default(),
+            intake: Intake::start(generations.clone(), ringer.clone(), tasks),
+            hub: Arc::new(Hub::new(generations.clone(), metrics.clone())),
+            changes: Changes::default(),
+            closing: CancellationToken::new(),
+            streams: Arc::new(Semaphore::new(settings.streams_max)),
+            queue: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
+            ringer,
+            metrics,
+            token_admin,
+            settings,
+            backends,
+        }
+    }
+
+    /// A call of a port, with a deadline.
+    pub(crate) async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, ApiError>
+    where
+        ApiError: From<E>,
+    {
+        match tokio::time::timeout(ANSWERS_WITHIN, call).await {
+            Ok(result) => result.map_err(ApiError::from),
+            Err(_) => {
+                tracing::warn!("a port did not answer in time");
+                Err(ApiError::unavailable("A part of the service does not answer for the moment."))
+            }
+        }
+    }
+
+    /// A place among the open streams and held requests.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let taken = self.streams.clone().try_acquire_owned();
+        taken.map_err(|_| ApiError::overloaded("Too many streams are open.", 5))
+    }
+
+    /// The queue in numbers, up to two seconds old.
+    pub(crate) async fn queue(&self) -> Result<Arc<QueueStats>, ApiError> {
+        let read = async { self.backends.generations.queue().await.map(Arc::new) };
+        let read = self.queue.try_get_with((), read);
+        self.call(async { read.await.map_err(Shared) }).await
+    }
+}
+
+/// A store error that several callers got at once.
+struct Shared(Arc<StoreError>);
+
+impl From<Shared> for ApiError {
+    fn from(Shared(error): Shared) -> Self {
+        tracing::warn!(%error, "a store call failed");
+        Self::unavailable("The ledger does not answer for the moment.")
+    }
+}

@@ -1,0 +1,44 @@
+//! `POST /v1/generations/{id}/cancel`: ends it and refunds, wherever it stands.
+
+use crate::admit::Customer;
+use crate::core::Core;
+use crate::problem::{ApiError, Code};
+use crate::{body, view};
+use actix_web::{HttpRequest, HttpResponse, web};
+use domain::event::{Change, Notice};
+use domain::generation::{CanceledBy, Generation};
+use domain::ids::GenerationId;
+use domain::ports::generations::{Canceled, Scope};
+
+pub(crate) async fn cancel(
+    core: web::Data<Core>,
+    customer: Customer,
+    id: web::Path<String>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    body::none(&request, payload).await?;
+    let canceled = end(&core, Scope::Account(customer.account.id), &id, CanceledBy::Customer).await?;
+    Ok(HttpResponse::Accepted().json(view::generation(&canceled)))
+}
+
+/// Cancels, then rings: readers hear of it, and the worker that owns it tells the upstream.
+pub(crate) async fn end(core: &Core, scope: Scope, id: &str, by: CanceledBy) -> Result<Generation, ApiError> {
+    let id: GenerationId = id.parse().map_err(|_| ApiError::not_found())?;
+    match core.call(core.backends.generations.cancel(scope, id, by)).await? {
+        Canceled::Canceled { generation, tell_workers } => {
+            let Generation { id, account_id, version, .. } = *generation;
+            core.ringer.changed(Change { id, account_id, version, progress: None });
+            if tell_workers {
+                core.ringer.notice(Notice::Closing(id));
+            }
+            Ok(*generation)
+        }
+        Canceled::AlreadyFinal(generation) => {
+            let status = generation.status.name();
+            let detail = format!("It has ended already: {status}.");
+            Err(ApiError::new(Code::AlreadyFinal, detail).with("generation_status", status))
+        }
+        Canceled::NotFound => Err(ApiError::not_found()),
+    }
+}

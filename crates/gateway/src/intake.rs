@@ -1,0 +1,173 @@
+//! Submissions in: those that arrive while a commit is under way are committed together by the next. No timer, no wait when idle.
+//!
+//! At most two batches are in flight. A batch that fails is split, so one bad item never fails a neighbour. A commit in doubt runs again
+//! with the same ids until the items' deadline. After a commit the workers are rung, and nobody waits for that.
+
+use crate::ringer::Ringer;
+use domain::admission::Submission;
+use domain::ports::generations::Submitted;
+use domain::ports::{Generations, StoreError};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
+
+const WAITING_MOST: usize = 4_096;
+const BATCH_MOST: usize = 128;
+const BATCH_BYTES: usize = 1024 * 1024;
+const IN_FLIGHT: usize = 2;
+/// A submission is answered by then, one way or another.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+/// One call of the store; its own time-outs are shorter.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why a submission got no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Too many wait for their commit.
+    Full,
+    /// Nothing was changed.
+    Unavailable,
+    /// It may have been accepted.
+    InDoubt,
+    Broken,
+}
+
+struct Item {
+    submission: Submission,
+    bytes: usize,
+    deadline: Instant,
+    answer: oneshot::Sender<Result<Submitted, Refused>>,
+}
+
+pub(crate) struct Intake {
+    items: mpsc::Sender<Item>,
+}
+
+struct Batch {
+    submissions: Vec<Submission>,
+    answers: Vec<oneshot::Sender<Result<Submitted, Refused>>>,
+    /// The last of its items' deadlines.
+    deadline: Instant,
+    in_doubt: bool,
+}
+
+impl Intake {
+    /// The intake and the task that commits; the task ends when the intake is dropped.
+    pub(crate) fn start(generations: Arc<dyn Generations>, ringer: Arc<Ringer>, tasks: &TaskTracker) -> Self {
+        let (items, waiting) = mpsc::channel(WAITING_MOST);
+        tasks.spawn(run(waiting, generations, ringer, tasks.clone()));
+        Self { items }
+    }
+
+    /// `bytes`: about how large the submission is.
+    pub(crate) async fn submit(&self, submission: Submission, bytes: usize) -> Result<Submitted, Refused> {
+        let deadline = Instant::now() + ANSWERED_WITHIN;
+        let (answer, answered) = oneshot::channel();
+        self.items.try_send(Item { submission, bytes, deadline, answer }).map_err(|_| Refused::Full)?;
+        // A little more than the batch itself has, so that its own answer comes first.
+        match timeout_at(deadline + Duration::from_secs(1), answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(Refused::InDoubt),
+        }
+    }
+}
+
+async fn run(
+    mut waiting: mpsc::Receiver<Item>,
+    generations: Arc<dyn Generations>,
+    ringer: Arc<Ringer>,
+    tasks: TaskTracker,
+) {
+    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    // The slot first: what arrives until it is free makes the batch.
+    while let Ok(slot) = slots.clone().acquire_owned().await {
+        let Some(first) = waiting.recv().await else { return };
+        let mut bytes = first.bytes;
+        let mut items = vec![first];
+        while items.len() < BATCH_MOST && bytes < BATCH_BYTES {
+            let Ok(item) = waiting.try_recv() else { break };
+            bytes += item.bytes;
+            items.push(item);
+        }
+        let (generations, ringer) = (generations.clone(), ringer.clone());
+        tasks.spawn(async move {
+            commit(generations.as_ref(), &ringer, Batch::of(items)).await;
+            drop(slot);
+        });
+    }
+}
+
+async fn commit(generations: &dyn Generations, ringer: &Ringer, batch: Batch) {
+    let mut parts = vec![batch];
+    while let Some(mut part) = parts.pop() {
+        if Instant::now() >= part.deadline {
+            let refused = if part.in_doubt { Refused::InDoubt } else { Refused::Unavailable };
+            part.refuse(refused);
+            continue;
+        }
+        let called = timeout(COMMITTED_WITHIN, generations.submit(&part.submissions)).await;
+        let failed = match called {
+            Ok(Ok(outcomes)) if outcomes.len() == part.answers.len() => {
+                if part.answer(outcomes) {
+                    ringer.work();
+                }
+                continue;
+            }
+            Ok(Ok(_)) => StoreError::Corrupt("not one outcome an item".into()),
+            Ok(Err(error)) => error,
+            Err(_) => StoreError::InDoubt("no answer in time".into()),
+        };
+        tracing::warn!(error = %failed, items = part.answers.len(), "a batch was not committed");
+        part.in_doubt |= matches!(failed, StoreError::InDoubt(_));
+        if part.in_doubt {
+            sleep(DOUBT_PAUSE).await;
+            parts.push(part);
+        } else if part.answers.len() > 1 {
+            let rest = part.split();
+            parts.push(rest);
+            parts.push(part);
+        } else {
+            part.refuse(match failed {
+                StoreError::Corrupt(_) => Refused::Broken,
+                StoreError::Unavailable(_) | StoreError::InDoubt(_) => Refused::Unavailable,
+            });
+        }
+    }
+}
+
+impl Batch {
+    fn of(items: Vec<Item>) -> Self {
+        let deadline = items.iter().map(|item| item.deadline).max().unwrap_or_else(Instant::now);
+        let (submissions, answers) = items.into_iter().map(|item| (item.submission, item.answer)).unzip();
+        Self { submissions, answers, deadline, in_doubt: false }
+    }
+
+    /// Keeps the first half.
+    fn split(&mut self) -> Self {
+        let half = self.answers.len() / 2;
+        Self {
+            submissions: self.submissions.split_off(half),
+            answers: self.answers.split_off(half),
+            deadline: self.deadline,
+            in_doubt: self.in_doubt,
+        }
+    }
+
+    /// Whether any was accepted. An answer that nobody waits for any more is dropped: what it says is in the ledger.
+    fn answer(self, outcomes: Vec<Submitted>) -> bool {
+        let accepted = outcomes.iter().any(|outcome| matches!(outcome, Submitted::Accepted(_)));
+        for (answer, outcome) in self.answers.into_iter().zip(outcomes) {
+            let _ = answer.send(Ok(outcome));
+        }
+        accepted
+    }
+
+    fn refuse(self, refused: Refused) {
+        for answer in self.answers {
+            let _ = answer.send(Err(refused));
+        }
+    }
+}
