@@ -1,1 +1,34 @@
-//! token-pool
+//! Keeps MIN to MAX upstream tokens healthy and leases them, fenced.
+//!
+//! [`Pool`] is the service: started once a process, it takes part in the election of a leader, and as the leader answers the domain's
+//! `TokenLeases` and `TokenAdmin` ports in process; [`serve`] offers the same over gRPC. What must survive is the ledger's (tokens,
+//! leadership, and the leases themselves, which are the work rows that name them); the leader's memory is a cache. In reading order:
+//!
+//! * the rules, pure: [`health`] (one transition function), [`lease_book`] (who may use which token now), `pace`, `keys` (sealing)
+//! * the service: `pool`, `leadership`, `reconcile`, `leases`, `admin`, `save`, `upkeep`, `probes`
+//! * the edge: `serve`, `metrics`
+//!
+//! It submits nothing to an upstream and obtains no credentials: it keeps those that operators import.
+
+mod admin;
+pub mod health;
+mod keys;
+mod leadership;
+pub mod lease_book;
+mod leases;
+mod metrics;
+mod pace;
+mod pool;
+mod probes;
+mod reconcile;
+mod refused;
+mod save;
+mod serve;
+mod settings;
+mod state;
+mod upkeep;
+
+pub use keys::{EncryptionKeys, KeysError};
+pub use pool::{Pool, PoolStartError};
+pub use serve::{ServeError, serve};
+pub use settings::Settings;
