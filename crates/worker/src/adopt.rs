@@ -1,0 +1,56 @@
+//! Adoption: renders and closings of dead workers are resumed under their upstream id. Nothing here is ever submitted again.
+
+use crate::hand::{Entry, Phase};
+use crate::incarnation::Incarnation;
+use crate::step::STORE_LIMIT;
+use domain::ports::StoreError;
+use domain::ports::work::Adopted;
+use domain::state::WorkState;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const STEP_MOST: usize = 500;
+/// The polls of what was adopted together are spread over this, so that a death is no stampede.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// At most one step's worth; what is left goes to others, or to the next step.
+pub(crate) async fn run(inc: &Incarnation) {
+    let room = (inc.settings.renders_most as usize).saturating_sub(inc.hand.len()).min(STEP_MOST);
+    let Ok(limit @ 1..) = u16::try_from(room) else { return };
+    match tokio::time::timeout(STORE_LIMIT, inc.backends.work.adopt(inc.id, limit)).await {
+        Ok(Ok(adopted)) => {
+            if !adopted.is_empty() {
+                tracing::info!(count = adopted.len(), "adopted what dead workers left");
+            }
+            for one in adopted {
+                take_over(inc, one);
+            }
+        }
+        Ok(Err(error)) => {
+            if matches!(error, StoreError::InDoubt(_)) {
+                inc.doubt.store(true, Ordering::Relaxed);
+            }
+            tracing::warn!(%error, "the adoption failed; the next step tries again");
+        }
+        Err(_) => {
+            inc.doubt.store(true, Ordering::Relaxed);
+            tracing::warn!("the adoption did not end in time");
+        }
+    }
+}
+
+fn take_over(inc: &Incarnation, adopted: Adopted) {
+    let phase = if adopted.state == WorkState::Closing { Phase::Closing } else { Phase::Rendering };
+    let since = adopted.rendering_at.and_then(|at| (inc.backends.clock.now() - at).to_std().ok()).unwrap_or_default();
+    let held = adopted.held;
+    inc.hand.put(
+        held.id,
+        Entry {
+            upstream_id: adopted.upstream_id,
+            attempts: adopted.attempts,
+            begun: Instant::now().checked_sub(since).unwrap_or_else(Instant::now),
+            ..Entry::new(held, adopted.account_id, adopted.lease, phase)
+        },
+    );
+    inc.timer.schedule(&inc.hand, held, SPREAD.mul_f64(rand::random()));
+}

@@ -1,0 +1,50 @@
+//! The one door to the upstream. A call starts only while this worker's lease surely stands and the breaker lets it through.
+
+use crate::incarnation::Incarnation;
+use domain::ports::upstream::UpstreamError;
+use std::time::{Duration, Instant};
+
+/// Why a call brought nothing.
+#[derive(Debug)]
+pub(crate) enum CallError {
+    /// The incarnation is over: whoever asked stops.
+    Lost,
+    /// The breaker is open, for about this long.
+    Shut(Duration),
+    Upstream(UpstreamError),
+}
+
+const fn outcome<T>(result: &Result<T, UpstreamError>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(UpstreamError::Rejected(_)) => "rejected",
+        Err(UpstreamError::Moderated(_)) => "moderated",
+        Err(UpstreamError::Unauthorized) => "unauthorized",
+        Err(UpstreamError::OutOfCredit) => "out_of_credit",
+        Err(UpstreamError::RateLimited { .. }) => "rate_limited",
+        Err(UpstreamError::Unavailable(_)) => "unavailable",
+        Err(UpstreamError::TimedOut(_)) => "timed_out",
+    }
+}
+
+impl Incarnation {
+    /// `name`: for the metric. The call itself is not begun before it may be.
+    pub(crate) async fn call<T>(
+        &self,
+        name: &str,
+        call: impl Future<Output = Result<T, UpstreamError>>,
+    ) -> Result<T, CallError> {
+        if !self.standing.stands(&self.signals.lost).await {
+            return Err(CallError::Lost);
+        }
+        let permit = self.breaker.admit(Instant::now()).map_err(CallError::Shut)?;
+        let result = tokio::select! {
+            biased;
+            () = self.signals.lost.cancelled() => return Err(CallError::Lost),
+            result = call => result,
+        };
+        permit.record(&result);
+        self.metrics.upstream_calls.with_label_values(&[name, outcome(&result)]).inc();
+        result.map_err(CallError::Upstream)
+    }
+}

@@ -1,0 +1,42 @@
+//! The drain: nothing new begins, what was not submitted goes back, calls under way are waited for, renders are left to be adopted.
+//!
+//! All of it within the drain setting and a few seconds more, whatever hangs.
+
+use crate::incarnation::Incarnation;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// For polls under way, for the writer's queue, for rings and releases, and for the retirement: each.
+const STEP_LIMIT: Duration = Duration::from_secs(1);
+
+pub(crate) async fn run(inc: &Incarnation) {
+    let begun = Instant::now();
+    let end = begun + inc.settings.drain;
+    tracing::info!(worker = %inc.id, holding = inc.hand.len(), busy = inc.slots.busy(), "draining");
+    inc.signals.draining.cancel();
+    let _claim_ends_by_itself = timeout_at(end, ended(&inc.claims)).await;
+    if timeout_at(end, ended(&inc.submissions)).await.is_err() {
+        // They stay in the ledger as in doubt and are repeated under the same key and token.
+        tracing::warn!(busy = inc.slots.busy(), "calls under way did not end within the drain");
+    }
+    inc.signals.quiet.cancel();
+    let _polls_are_repeated_elsewhere = timeout(STEP_LIMIT, ended(&inc.polls)).await;
+    inc.signals.flush.cancel();
+    if timeout(STEP_LIMIT, ended(&inc.writer)).await.is_err() {
+        tracing::warn!("not everything was written down before the end");
+    }
+    match timeout(STEP_LIMIT, inc.backends.work.retire(inc.id)).await {
+        Ok(Ok(())) => tracing::info!(worker = %inc.id, took = ?begun.elapsed(), "retired"),
+        Ok(Err(error)) => tracing::warn!(%error, "not retired: others adopt when the lease ends"),
+        Err(_) => tracing::warn!("not retired in time: others adopt when the lease ends"),
+    }
+    // What went back is due: somebody should hear of it, though anybody would find it within a second or so.
+    let _ring_may_fail = timeout(STEP_LIMIT, inc.backends.doorbell.ring_workers()).await;
+    inc.signals.last.cancel();
+    let _told = timeout(STEP_LIMIT, ended(&inc.outbox)).await;
+}
+
+async fn ended(tracker: &tokio_util::task::TaskTracker) {
+    tracker.close();
+    tracker.wait().await;
+}

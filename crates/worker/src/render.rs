@@ -1,0 +1,223 @@
+//! Renders: polled at growing, jittered intervals, or at once when the upstream calls back. A render holds no slot and no task, only an
+//! entry in the hand and a moment on the timer.
+
+use crate::call::CallError;
+use crate::close;
+use crate::hand::{Entry, Phase};
+use crate::incarnation::Incarnation;
+use crate::settle::Write;
+use crate::tokens;
+use domain::event::Change;
+use domain::generation::{ErrorCode, GenerationError};
+use domain::ids::GenerationId;
+use domain::lease::Held;
+use domain::ports::upstream::{Progress, UpstreamError};
+use domain::ports::work::{PutBack, Settlement};
+use domain::retry::{self, Failure, Verdict};
+use domain::token::LeaseOutcome;
+use futures::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// "No such job" may be an upstream that is not in step with itself; three in a row are believed.
+const UNKNOWN_MOST: u32 = 3;
+/// Gateways hear of one generation's progress at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// A worker polls no more often than this in all, a second: with more renders the pauses grow instead.
+const POLLS_PER_SECOND: f64 = 1_000.0;
+const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
+/// After a callback, and after something happened during a poll.
+pub(crate) const SOON: Duration = Duration::from_millis(100);
+
+pub(crate) async fn run(inc: Arc<Incarnation>) {
+    let work = async {
+        loop {
+            let (id, turn) = inc.timer.next().await;
+            let Ok(permit) = inc.polls_in_flight.clone().acquire_owned().await else { return };
+            let Some((held, entry)) = begin(&inc, id, turn) else { continue };
+            let inc = inc.clone();
+            inc.clone().polls.spawn(async move {
+                let work = AssertUnwindSafe(Box::pin(look(&inc, held, entry)));
+                let pause = work.catch_unwind().await.unwrap_or_else(|_| {
+                    inc.metrics.panics.inc();
+                    tracing::error!(generation = %held.id, "a poll panicked");
+                    Some(BACKOFF_LONGEST)
+                });
+                end(&inc, held, pause);
+                drop(permit);
+            });
+        }
+    };
+    tokio::select! {
+        () = inc.signals.quiet.cancelled() => {}
+        () = inc.signals.lost.cancelled() => {}
+        () = work => {}
+    }
+}
+
+/// Its turn, unless it was scheduled anew or is being looked at already.
+fn begin(inc: &Incarnation, id: GenerationId, turn: u32) -> Option<(Held, Entry)> {
+    inc.hand
+        .with_any(id, |entry| {
+            let live = matches!(entry.phase, Phase::Rendering | Phase::Closing);
+            (live && entry.turn == turn && !entry.busy).then(|| {
+                entry.busy = true;
+                (Held { id, fence: entry.fence }, entry.clone())
+            })
+        })
+        .flatten()
+}
+
+/// Frees it for its next turn; with a pause it has one.
+fn end(inc: &Incarnation, held: Held, pause: Option<Duration>) {
+    let again = inc.hand.with(held, |entry| {
+        entry.busy = false;
+        std::mem::take(&mut entry.again)
+    });
+    match (pause, again) {
+        (_, Some(true)) => inc.timer.schedule(&inc.hand, held, SOON),
+        (Some(pause), Some(false)) => inc.timer.schedule(&inc.hand, held, pause),
+        _ => {}
+    }
+}
+
+/// One look; answers when the next one is due, or `None` when there is none.
+async fn look(inc: &Arc<Incarnation>, held: Held, entry: Entry) -> Option<Duration> {
+    match entry.phase {
+        Phase::Closing => close::tell_upstream(inc, held, entry).await,
+        _ => poll(inc, held, entry).await,
+    }
+}
+
+async fn poll(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
+    let upstream_id = entry.upstream_id.clone().unwrap_or_default();
+    let Some(secret) = tokens::secret_of(inc, held, &entry).await else { return Some(after_failure(inc, held, None)) };
+    match inc.call("poll", inc.upstream.poll(&secret, &upstream_id)).await {
+        Ok(Progress::Rendering { fraction, remaining }) => {
+            inc.hand.with(held, |entry| (entry.failures, entry.unknown) = (0, 0));
+            progressed(inc, held, fraction);
+            Some(next_pause(inc, held, remaining))
+        }
+        Ok(Progress::Completed(output)) => {
+            let entry = inc.hand.take(held, Phase::Rendering, Phase::Ending)?;
+            inc.metrics.upstream_time.observe(entry.begun.elapsed().as_secs_f64());
+            let settlement = Settlement { held, outcome: Ok(output), upstream_id: Some(upstream_id) };
+            inc.write(Write::Settle(settlement, LeaseOutcome::Ok)).await;
+            None
+        }
+        Ok(Progress::Failed { message, moderated: true }) => {
+            give_up(inc, held, GenerationError::new(ErrorCode::ModerationBlocked, message)).await
+        }
+        Ok(Progress::Failed { message, moderated: false }) => try_anew(inc, held, message).await,
+        Ok(Progress::Unknown) => {
+            let unknown = inc.hand.with(held, |entry| {
+                entry.unknown += 1;
+                entry.unknown
+            })?;
+            if unknown >= UNKNOWN_MOST {
+                return try_anew(inc, held, "the upstream lost the render".into()).await;
+            }
+            Some(next_pause(inc, held, None))
+        }
+        Err(CallError::Lost) => None,
+        Err(CallError::Shut(pause)) => Some(pause + inc.settings.poll_longest.mul_f64(rand::random::<f64>() / 2.0)),
+        Err(CallError::Upstream(error)) => Some(poll_failed(inc, held, &entry, &error)),
+    }
+}
+
+/// The poll failed, not the render: it is asked again, up to the deadline that the ledger keeps.
+fn poll_failed(inc: &Incarnation, held: Held, entry: &Entry, error: &UpstreamError) -> Duration {
+    let outcome = match error {
+        UpstreamError::Unauthorized => Some(LeaseOutcome::Unauthorized),
+        UpstreamError::OutOfCredit => Some(LeaseOutcome::OutOfCredit),
+        UpstreamError::RateLimited { retry_after } => {
+            return after_failure(inc, held, Some(retry::clamp(*retry_after)));
+        }
+        _ => None,
+    };
+    if let (Some(outcome), false) = (outcome, entry.reported) {
+        inc.report(held, entry.lease.lease_id, outcome);
+    }
+    after_failure(inc, held, None)
+}
+
+fn after_failure(inc: &Incarnation, held: Held, asked: Option<Duration>) -> Duration {
+    let failures = inc.hand.with(held, |entry| {
+        entry.failures = entry.failures.saturating_add(1);
+        entry.failures
+    });
+    let backoff = retry::full_jitter(failures.unwrap_or(1), rand::random()).min(BACKOFF_LONGEST);
+    asked.unwrap_or_default().max(backoff).max(inc.settings.poll_first)
+}
+
+/// The first look at a render that has just begun.
+pub(crate) fn first_pause(inc: &Incarnation) -> Duration {
+    jittered(inc.settings.poll_first)
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + rand::random::<f64>() * 0.2)
+}
+
+/// Half as long again as the last one, up to the longest; the upstream's own estimate where it names one.
+fn next_pause(inc: &Incarnation, held: Held, remaining: Option<Duration>) -> Duration {
+    let (first, longest) = (inc.settings.poll_first, inc.settings.poll_longest);
+    let grown = inc.hand.with(held, |entry| {
+        entry.pause = entry.pause.mul_f64(1.5).clamp(first, longest);
+        entry.pause
+    });
+    let grown = grown.unwrap_or(longest);
+    let pause = remaining.filter(|remaining| *remaining >= first).map_or(grown, |remaining| remaining.min(longest));
+    let crowded = Duration::from_secs_f64(inc.hand.len() as f64 / POLLS_PER_SECOND);
+    jittered(pause.max(crowded))
+}
+
+fn progressed(inc: &Incarnation, held: Held, fraction: Option<f32>) {
+    let Some(progress) = fraction else { return };
+    let change = inc.hand.with(held, |entry| {
+        let fresh = entry.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY);
+        (fresh && entry.phase == Phase::Rendering).then(|| {
+            entry.told = Some(Instant::now());
+            Change { id: held.id, account_id: entry.account_id, version: entry.version, progress: Some(progress) }
+        })
+    });
+    if let Some(change) = change.flatten() {
+        inc.tell(change);
+    }
+}
+
+/// The render is lost, the generation is not: another try, as long as there are any.
+async fn try_anew(inc: &Incarnation, held: Held, message: String) -> Option<Duration> {
+    let attempts = inc.hand.with(held, |entry| entry.attempts)?;
+    match retry::decide(&Failure::Unavailable { message: message.clone() }, attempts, rand::random()) {
+        Verdict::Fail(error) => give_up(inc, held, error).await,
+        Verdict::Retry { after, uses_attempt } => {
+            inc.hand.take(held, Phase::Rendering, Phase::Ending)?;
+            let put_back = PutBack { held, after, uses_attempt, error: Some(message) };
+            inc.write(Write::PutBack(put_back, LeaseOutcome::Ok)).await;
+            None
+        }
+    }
+}
+
+async fn give_up(inc: &Incarnation, held: Held, error: GenerationError) -> Option<Duration> {
+    let entry = inc.hand.take(held, Phase::Rendering, Phase::Ending)?;
+    let settlement = Settlement { held, outcome: Err(error), upstream_id: entry.upstream_id };
+    inc.write(Write::Settle(settlement, LeaseOutcome::Ok)).await;
+    None
+}
+
+/// The upstream called back: look now, unless a look is due anyway.
+pub(crate) fn called_back(inc: &Incarnation, id: GenerationId) {
+    let held = inc.hand.with_any(id, |entry| {
+        if entry.busy {
+            entry.again = true;
+        }
+        let sooner = entry.phase == Phase::Rendering && !entry.busy && entry.due > Instant::now() + SOON;
+        sooner.then_some(Held { id, fence: entry.fence })
+    });
+    if let Some(held) = held.flatten() {
+        inc.timer.schedule(&inc.hand, held, Duration::ZERO);
+    }
+}

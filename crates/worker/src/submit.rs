@@ -1,0 +1,174 @@
+//! One claimed generation, from the claim to the upstream's answer. This is what a slot is held for, and nothing else.
+
+use crate::call::CallError;
+use crate::hand::{Entry, Phase};
+use crate::incarnation::Incarnation;
+use crate::pace::Waiting;
+use crate::settle::Write;
+use crate::tokens;
+use domain::generation::{ErrorCode, GenerationError, Output};
+use domain::ids::TokenId;
+use domain::lease::{Held, LeaseRef};
+use domain::ports::upstream::{UpstreamAnswer, UpstreamError, UpstreamJob};
+use domain::ports::work::{Accepted, Claimed, PutBack, Settlement};
+use domain::retry::{self, CRASHES_MOST, Failure, Verdict};
+use domain::token::LeaseOutcome;
+use futures::FutureExt;
+use secrecy::SecretString;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Those that were stopped by the breaker come back spread over this.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// Takes it in hand and begins. The slot comes with it; a panic of one costs only that one.
+pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretString) {
+    let held = claimed.held;
+    let slot = inc.slots.take();
+    let waiting = inc.pace.enter();
+    if claimed.attempts == 1 && claimed.crashes == 0 {
+        let waited = (inc.backends.clock.now() - claimed.created_at).to_std().unwrap_or_default();
+        inc.metrics.wait.observe(waited.as_secs_f64());
+    }
+    inc.hand.put(
+        held.id,
+        Entry {
+            version: claimed.version,
+            secret: Some(secret.clone()),
+            attempts: claimed.attempts,
+            ..Entry::new(held, claimed.account_id, claimed.lease, Phase::Submitting)
+        },
+    );
+    let inc = inc.clone();
+    inc.clone().submissions.spawn(async move {
+        let work = AssertUnwindSafe(Box::pin(submit(&inc, &claimed, secret, waiting)));
+        if work.catch_unwind().await.is_err() {
+            inc.metrics.panics.inc();
+            tracing::error!(generation = %held.id, "a submission panicked");
+            let error = UpstreamError::Unavailable("this service failed while submitting".into());
+            refused(&inc, &claimed, &error).await;
+        }
+        drop(slot);
+    });
+}
+
+async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString, waiting: Waiting) {
+    let held = claimed.held;
+    if claimed.crashes >= CRASHES_MOST {
+        let message = format!("Its worker died {} times while submitting it.", claimed.crashes);
+        return fail(inc, held, GenerationError::new(ErrorCode::AttemptsExhausted, message), LeaseOutcome::Abandoned)
+            .await;
+    }
+    tokio::select! {
+        biased;
+        () = inc.signals.lost.cancelled() => return,
+        () = inc.signals.draining.cancelled() => return hand_back(inc, held, Duration::ZERO, LeaseOutcome::Abandoned).await,
+        () = waiting.start() => {}
+    }
+    let (secret, keeping) = match claimed.in_doubt {
+        Some(token) if token != claimed.lease.token_id => same_token(inc, held, token).await.unwrap_or((secret, None)),
+        _ => (secret, None),
+    };
+    if inc.hand.with(held, |entry| entry.closing).unwrap_or(true) {
+        inc.hand.take(held, Phase::Submitting, Phase::Ending);
+        return inc.write(Write::Closed(held, LeaseOutcome::Abandoned)).await;
+    }
+    let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: None };
+    let begun = Instant::now();
+    inc.hand.with(held, |entry| entry.begun = begun);
+    let call = inc.call("submit", inc.upstream.submit(&secret, &job));
+    let answer = tokens::kept(inc, keeping, call).await;
+    match answer {
+        Ok(UpstreamAnswer::Accepted { upstream_id }) => accepted(inc, held, upstream_id).await,
+        Ok(UpstreamAnswer::Completed { upstream_id, output }) => completed(inc, held, upstream_id, output).await,
+        Err(CallError::Lost) => {}
+        Err(CallError::Shut(pause)) => {
+            let after = pause + SPREAD.mul_f64(rand::random());
+            hand_back(inc, held, after, LeaseOutcome::Abandoned).await;
+        }
+        Err(CallError::Upstream(error)) => refused(inc, claimed, &error).await,
+    }
+}
+
+/// The repeat of a submission in doubt belongs to the token that it went out with: idempotency keys are probably per token. Where the
+/// pool cannot give that one, the claimed one has to do.
+async fn same_token(
+    inc: &Incarnation,
+    held: Held,
+    token: TokenId,
+) -> Option<(SecretString, Option<domain::ids::LeaseId>)> {
+    let lease = tokens::this_one(inc, token).await?;
+    let used = LeaseRef { lease_id: lease.lease_id, token_id: lease.token_id };
+    inc.hand.with(held, |entry| {
+        entry.spare = Some(std::mem::replace(&mut entry.lease, used));
+        entry.secret = Some(lease.secret.clone());
+    })?;
+    Some((lease.secret, Some(used.lease_id)))
+}
+
+async fn accepted(inc: &Incarnation, held: Held, upstream_id: String) {
+    let lease = inc.hand.with(held, |entry| {
+        entry.upstream_id = Some(upstream_id.clone());
+        entry.phase = Phase::Accepted;
+        entry.lease
+    });
+    if let Some(lease) = lease {
+        inc.write(Write::Rendering(Accepted { held, upstream_id, lease })).await;
+    }
+}
+
+async fn completed(inc: &Incarnation, held: Held, upstream_id: String, output: Output) {
+    let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Ending) else { return };
+    inc.metrics.upstream_time.observe(entry.begun.elapsed().as_secs_f64());
+    let settlement = Settlement { held, outcome: Ok(output), upstream_id: Some(upstream_id) };
+    inc.write(Write::Settle(settlement, LeaseOutcome::Ok)).await;
+}
+
+/// What the upstream's answer says of the token, and of trying again.
+fn judge(error: &UpstreamError) -> (LeaseOutcome, Failure) {
+    let message = error.to_string();
+    match *error {
+        UpstreamError::Rejected(_) => (LeaseOutcome::Ok, Failure::Rejected { message }),
+        UpstreamError::Moderated(_) => (LeaseOutcome::Ok, Failure::Moderated { message }),
+        // The token rests as long as it was told to; the generation takes another one soon.
+        UpstreamError::RateLimited { retry_after } => {
+            (LeaseOutcome::RateLimited { retry_after }, Failure::Token { retry_after: None })
+        }
+        UpstreamError::Unauthorized => (LeaseOutcome::Unauthorized, Failure::Token { retry_after: None }),
+        UpstreamError::OutOfCredit => (LeaseOutcome::OutOfCredit, Failure::Token { retry_after: None }),
+        UpstreamError::Unavailable(_) => (LeaseOutcome::UpstreamError, Failure::Unavailable { message }),
+        UpstreamError::TimedOut(_) => (LeaseOutcome::UpstreamError, Failure::TimedOut { message }),
+    }
+}
+
+async fn refused(inc: &Incarnation, claimed: &Claimed, error: &UpstreamError) {
+    let held = claimed.held;
+    let text = error.to_string();
+    let (outcome, failure) = judge(error);
+    match retry::decide(&failure, claimed.attempts, rand::random()) {
+        Verdict::Fail(error) => fail(inc, held, error, outcome).await,
+        Verdict::Retry { after, uses_attempt } => {
+            let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Ending) else { return };
+            if matches!(failure, Failure::Token { .. }) {
+                // The pool hears of a bad token at once, not after the next commit.
+                inc.report(held, entry.lease.lease_id, outcome);
+            }
+            inc.write(Write::PutBack(PutBack { held, after, uses_attempt, error: Some(text) }, outcome)).await;
+        }
+    }
+}
+
+async fn fail(inc: &Incarnation, held: Held, error: GenerationError, outcome: LeaseOutcome) {
+    if inc.hand.take(held, Phase::Submitting, Phase::Ending).is_some() {
+        let settlement = Settlement { held, outcome: Err(error), upstream_id: None };
+        inc.write(Write::Settle(settlement, outcome)).await;
+    }
+}
+
+/// Nothing went wrong with it: back to the ledger, no attempt used.
+async fn hand_back(inc: &Incarnation, held: Held, after: Duration, outcome: LeaseOutcome) {
+    if inc.hand.take(held, Phase::Submitting, Phase::Ending).is_some() {
+        inc.write(Write::PutBack(PutBack { held, after, uses_attempt: false, error: None }, outcome)).await;
+    }
+}
