@@ -16,6 +16,9 @@ create table accounts (
     created_at timestamptz not null default now()
 ) with (fillfactor = 80);
 
+-- Found at every gateway's start, among however many accounts.
+create index accounts_system on accounts (tier) where tier = 'system';
+
 create table api_keys (
     id uuid primary key,
     account_id uuid not null references accounts (id),

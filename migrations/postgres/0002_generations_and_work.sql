@@ -72,8 +72,12 @@ create table work (
 create index work_ready on work (tag, generation_id) where state = 'ready';
 -- An account's last tag, its backlog and its position.
 create index work_waiting_of_account on work (account_id, tag) where state in ('ready', 'backoff');
+-- What an account has under way, for what is reserved.
+create index work_held_of_account on work (account_id) where state in ('submitting', 'rendering');
 create index work_backoff on work (run_after) where state = 'backoff';
 create index work_of_owner on work (owner) where owner is not null;
+-- What a renewal returns: few rows, however much the owner holds.
+create index work_closing on work (owner) where state = 'closing';
 create index work_deadline on work (deadline) where state <> 'closing';
 
 -- The job history that operators see, bounded by count.

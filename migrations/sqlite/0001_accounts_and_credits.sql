@@ -17,6 +17,9 @@ create table accounts (
     created_at integer not null
 ) strict;
 
+-- Found at every gateway's start, among however many accounts.
+create index accounts_system on accounts (tier) where tier = 'system';
+
 create table api_keys (
     id blob primary key not null,
     account_id blob not null references accounts (id),

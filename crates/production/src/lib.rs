@@ -1,1 +1,17 @@
-//! production
+//! The ports on PostgreSQL, RabbitMQ and Redis. It decides nothing that the domain decides, and holds no state of its own.
+
+mod accounts;
+mod books;
+mod clock;
+mod failure;
+mod generations;
+mod ledger;
+mod migrations;
+pub mod rabbitmq;
+pub mod redis;
+mod rows;
+mod tokens;
+mod work;
+
+pub use ledger::{ConnectError, Ledger, Settings};
+pub use migrations::{MigrateError, Migrated, SchemaError, migrate};

@@ -1,0 +1,156 @@
+//! Keys made, listed and ended, and the system account with its one key. Only keyed hashes come here.
+
+use crate::failure::Failure;
+use crate::ledger::{Ledger, commit};
+use crate::rows::seconds;
+use domain::Timestamp;
+use domain::account::KeyRecord;
+use domain::ids::{AccountId, KeyId};
+use domain::ports::accounts::{NewAccount, NewKey};
+use sqlx::types::Json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Gateways that start at once make one system account: the lock's number is a random one of ours.
+const SYSTEM_LOCK: i64 = 0x5017_1a5d_c0de_0001;
+/// More keys than any account has a use for; the listing's bound.
+const LISTED_MOST: i64 = 1_000;
+
+struct KeyRow {
+    id: Uuid,
+    account_id: Uuid,
+    name: String,
+    prefix: String,
+    created_at: Timestamp,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<KeyRow> for KeyRecord {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            id: KeyId::from_uuid(row.id),
+            account_id: AccountId::from_uuid(row.account_id),
+            name: row.name,
+            prefix: row.prefix,
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+        }
+    }
+}
+
+/// The same id again is an earlier try whose answer was lost.
+pub(super) async fn create(ledger: &Ledger, key: &NewKey) -> Result<Option<KeyRecord>, Failure> {
+    let mut connection = ledger.connection().await?;
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"insert into api_keys (id, account_id, name, prefix, hash, expires_at)
+           select $1, a.id, $3, $4, $5, $6 from accounts a where a.id = $2
+           on conflict (id) do update set name = api_keys.name
+           returning id, account_id, name, prefix, created_at, expires_at, revoked_at"#,
+        key.id.uuid(),
+        key.account_id.uuid(),
+        key.name,
+        key.prefix,
+        &key.hash.0[..],
+        key.expires_at,
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(Failure::unconfirmed)?;
+    Ok(row.map(KeyRecord::from))
+}
+
+pub(super) async fn list(ledger: &Ledger, account_id: AccountId) -> Result<Vec<KeyRecord>, Failure> {
+    let rows = sqlx::query_as!(
+        KeyRow,
+        r#"select id, account_id, name, prefix, created_at, expires_at, revoked_at
+           from api_keys where account_id = $1 order by id limit $2"#,
+        account_id.uuid(),
+        LISTED_MOST,
+    )
+    .fetch_all(&ledger.pool)
+    .await?;
+    Ok(rows.into_iter().map(KeyRecord::from).collect())
+}
+
+/// At once is a revocation; later is an expiry, never later than the one it has.
+pub(super) async fn end(
+    ledger: &Ledger,
+    account_id: AccountId,
+    id: KeyId,
+    after: Duration,
+) -> Result<Option<KeyRecord>, Failure> {
+    let mut connection = ledger.connection().await?;
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"update api_keys
+           set revoked_at = case when $3::float8 = 0 then coalesce(revoked_at, now()) else revoked_at end,
+               expires_at = case when $3 = 0 or revoked_at is not null then expires_at
+                                 else least(expires_at, now() + make_interval(secs => $3)) end
+           where account_id = $1 and id = $2
+           returning id, account_id, name, prefix, created_at, expires_at, revoked_at"#,
+        account_id.uuid(),
+        id.uuid(),
+        seconds(after),
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(Failure::unconfirmed)?;
+    Ok(row.map(KeyRecord::from))
+}
+
+/// Whoever comes first makes the account; each start makes the operator's present key its only one that opens.
+pub(super) async fn ensure_system(ledger: &Ledger, account: &NewAccount, key: &NewKey) -> Result<(), Failure> {
+    let mut transaction = ledger.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock($1)", SYSTEM_LOCK).execute(&mut *transaction).await?;
+    let found = sqlx::query_scalar!("select id from accounts where tier = 'system' order by id limit 1")
+        .fetch_optional(&mut *transaction)
+        .await?;
+    let id = match found {
+        Some(id) => {
+            sqlx::query!(
+                "update accounts set name = $2, overrides = $3, status = 'active'
+                 where id = $1 and (name, overrides, status) is distinct from ($2, $3, 'active')",
+                id,
+                account.name,
+                Json(account.overrides) as _,
+            )
+            .execute(&mut *transaction)
+            .await?;
+            id
+        }
+        None => sqlx::query_scalar!(
+            "insert into accounts (id, name, email, tier, overrides) values ($1, $2, $3, 'system', $4) returning id",
+            account.id.uuid(),
+            account.name,
+            account.email,
+            Json(account.overrides) as _,
+        )
+        .fetch_one(&mut *transaction)
+        .await?,
+    };
+    sqlx::query!(
+        "update api_keys set revoked_at = now() where account_id = $1 and hash <> $2 and revoked_at is null",
+        id,
+        &key.hash.0[..],
+    )
+    .execute(&mut *transaction)
+    .await?;
+    sqlx::query!(
+        "insert into api_keys (id, account_id, name, prefix, hash, expires_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict (hash) do update
+         set account_id = excluded.account_id, name = excluded.name, prefix = excluded.prefix, expires_at = excluded.expires_at,
+             revoked_at = null",
+        key.id.uuid(),
+        id,
+        key.name,
+        key.prefix,
+        &key.hash.0[..],
+        key.expires_at,
+    )
+    .execute(&mut *transaction)
+    .await?;
+    commit(transaction).await
+}

@@ -1,0 +1,99 @@
+//! The `Accounts` port, one use case a file. Which calls may be repeated is said here; what they do, there.
+
+mod audit;
+mod authenticate;
+mod change;
+mod credits;
+mod directory;
+mod keys;
+mod verify;
+
+use crate::ledger::Ledger;
+use async_trait::async_trait;
+use domain::account::{Account, KeyRecord, Principal};
+use domain::api_key::KeyHash;
+use domain::credits::CreditEntry;
+use domain::ids::{AccountId, KeyId};
+use domain::page::{Page, PageRequest};
+use domain::ports::accounts::{AccountChange, AccountFilter, AuditEntry, NewAccount, NewKey, TopUp, Usage, Verified};
+use domain::ports::{Accounts, StoreError};
+use std::time::Duration;
+
+#[async_trait]
+impl Accounts for Ledger {
+    async fn authenticate(&self, hash: &KeyHash) -> Result<Option<Principal>, StoreError> {
+        self.read(|| authenticate::authenticate(self, hash)).await
+    }
+
+    async fn create(&self, account: NewAccount) -> Result<Account, StoreError> {
+        self.write(|| directory::create(self, &account)).await
+    }
+
+    async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.read(|| directory::show(self, id)).await
+    }
+
+    async fn list(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        self.read(|| directory::list(self, filter, page)).await
+    }
+
+    async fn change(&self, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
+        let changed = self.write(|| change::change(self, id, &change)).await?;
+        if let Some(account) = &changed {
+            let share = account.limits(&self.tiers).share;
+            let mut from = None;
+            loop {
+                from = self.write(|| change::retag(self, id, share, from)).await?;
+                if from.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Option<KeyRecord>, StoreError> {
+        self.write(|| keys::create(self, &key)).await
+    }
+
+    async fn keys(&self, account_id: AccountId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.read(|| keys::list(self, account_id)).await
+    }
+
+    async fn end_key(
+        &self,
+        account_id: AccountId,
+        id: KeyId,
+        after: Duration,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        self.write(|| keys::end(self, account_id, id, after)).await
+    }
+
+    async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError> {
+        self.write(|| keys::ensure_system(self, &account, &key)).await
+    }
+
+    async fn top_up(&self, top_up: TopUp) -> Result<Option<CreditEntry>, StoreError> {
+        self.write(|| credits::top_up(self, &top_up)).await
+    }
+
+    async fn usage(&self, id: AccountId) -> Result<Option<Usage>, StoreError> {
+        self.read(|| credits::usage(self, id)).await
+    }
+
+    async fn entries(&self, id: AccountId, page: PageRequest) -> Result<Page<CreditEntry>, StoreError> {
+        self.read(|| credits::entries(self, id, page)).await
+    }
+
+    async fn verify(&self, after: Option<AccountId>, limit: u16) -> Result<Verified, StoreError> {
+        verify::verify(self, after, limit).await
+    }
+
+    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.write(|| audit::append(self, &entry)).await
+    }
+
+    async fn audit_trail(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        self.read(|| audit::trail(self, page)).await
+    }
+}

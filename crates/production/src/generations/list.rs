@@ -1,0 +1,98 @@
+//! Pages of generations, newest first. An id begins with its moment, so bounds of time are bounds of the index as well.
+
+use crate::failure::Failure;
+use crate::ledger::Ledger;
+use crate::rows::{all, generations};
+use chrono::TimeDelta;
+use domain::Timestamp;
+use domain::generation::Generation;
+use domain::page::{Page, PageRequest};
+use domain::ports::generations::{GenerationFilter, Scope};
+use domain::state::{Stage, Status, WorkState, seen_as};
+use uuid::Uuid;
+
+/// An id is made a little before its row is: how far the two moments may be apart before a page by time could miss one.
+const APART_MOST: TimeDelta = TimeDelta::hours(1);
+
+/// The states of live work that a customer sees as this; `None` when no live work is asked for.
+fn states(status: Option<Status>, stage: Option<Stage>) -> Option<Vec<String>> {
+    let asked = stage.is_some() || matches!(status, Some(Status::Queued | Status::Processing));
+    asked.then(|| {
+        WorkState::ALL
+            .into_iter()
+            .filter(|state| {
+                seen_as(*state).is_some_and(|(seen, step)| {
+                    status.is_none_or(|status| status == seen) && stage.is_none_or(|stage| stage == step)
+                })
+            })
+            .map(|state| state.name().to_owned())
+            .collect()
+    })
+}
+
+/// The first id of a moment.
+fn id_at(at: Timestamp) -> Uuid {
+    let millis = u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
+    Uuid::from_u128(millis << 80)
+}
+
+pub(super) async fn list(
+    ledger: &Ledger,
+    scope: Scope,
+    filter: &GenerationFilter,
+    page: PageRequest,
+) -> Result<Page<Generation>, Failure> {
+    let above = filter.created_after.map_or(Uuid::nil(), |at| id_at(at - APART_MOST));
+    let below = filter.created_before.map_or(Uuid::max(), |at| id_at(at + APART_MOST));
+    let below = page.after.map_or(below, |after| after.min(below));
+    let states = states(filter.status, filter.stage);
+    let final_status = filter.status.filter(|status| status.is_final()).map(Status::name);
+    let tier = filter.tier.map(domain::tier::Tier::name);
+    let error_code = filter.error_code.map(domain::generation::ErrorCode::name);
+    let limit = i64::from(page.limit) + 1;
+    // Two statements, so that each has the one index that suits it: a condition that may be absent would leave the choice to luck.
+    let rows = match scope {
+        Scope::Account(account) => {
+            generations!(
+                "where g.account_id = $1 and g.id > $2 and g.id < $3
+                   and ($4::text[] is null or w.state = any($4)) and ($5::text is null or g.status = $5)
+                   and ($6::text is null or g.tier = $6) and ($7::text is null or g.error_code = $7)
+                   and ($8::timestamptz is null or g.created_at > $8) and ($9::timestamptz is null or g.created_at < $9)
+                 order by g.id desc limit $10",
+                account.uuid(),
+                above,
+                below,
+                states.as_deref(),
+                final_status,
+                tier,
+                error_code,
+                filter.created_after,
+                filter.created_before,
+                limit,
+            )
+            .fetch_all(&ledger.pool)
+            .await?
+        }
+        Scope::Everyone => {
+            generations!(
+                "where g.id > $1 and g.id < $2
+                   and ($3::text[] is null or w.state = any($3)) and ($4::text is null or g.status = $4)
+                   and ($5::text is null or g.tier = $5) and ($6::text is null or g.error_code = $6)
+                   and ($7::timestamptz is null or g.created_at > $7) and ($8::timestamptz is null or g.created_at < $8)
+                 order by g.id desc limit $9",
+                above,
+                below,
+                states.as_deref(),
+                final_status,
+                tier,
+                error_code,
+                filter.created_after,
+                filter.created_before,
+                limit,
+            )
+            .fetch_all(&ledger.pool)
+            .await?
+        }
+    };
+    Ok(Page::from_rows(all(rows)?, page.limit, |generation: &Generation| generation.id.uuid()))
+}

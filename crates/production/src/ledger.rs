@@ -1,0 +1,260 @@
+//! The ledger on PostgreSQL: its connections, how long it waits, and what it repeats by itself. The use cases are in the modules beside it.
+//!
+//! It holds no state that decides anything: kill it at any moment, and what was committed is all there is.
+
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::migrations::{self, SchemaError};
+use async_trait::async_trait;
+use domain::Timestamp;
+use domain::ports::{LedgerClock, Probe, StoreError};
+use domain::tier::Tiers;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgPool, Postgres, Transaction};
+use std::future::Future;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
+
+/// The oldest PostgreSQL that has all that the statements use.
+const SERVER_OLDEST: i32 = 150_000;
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
+/// A connection that lay idle for longer is asked whether it lives before it is used: after a restart of the server all of them are.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// One call of a port, its repeats included. Longer than the server's own bound, so that the server usually ends it first.
+const CALL_MOST: Duration = Duration::from_secs(10);
+const CLOSE_WITHIN: Duration = Duration::from_secs(5);
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
+/// Tries of one call, the first included.
+const TRIES: u32 = 4;
+/// Held by the server for each connection.
+const SERVER_BOUNDS: [(&str, &str); 3] =
+    [("statement_timeout", "5s"), ("lock_timeout", "500ms"), ("idle_in_transaction_session_timeout", "5s")];
+
+/// What the ledger is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub database_url: SecretString,
+    /// Connections kept and connections at most, for this process. One more is kept for a worker's renewals.
+    pub pool_min: u32,
+    pub pool_max: u32,
+    pub tiers: Tiers,
+}
+
+/// Why the ledger cannot be used. No text repeats the URL.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("DATABASE_URL is not the URL of a PostgreSQL database (postgres://user:password@host/database)")]
+    Url,
+    #[error("PostgreSQL is out of reach: {0}")]
+    Unreachable(String),
+    #[error("PostgreSQL {0} is too old: 15 or later is needed")]
+    TooOld(String),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+}
+
+/// `Accounts`, `Generations`, `Work`, `Tokens`, `LedgerClock` and `Probe` on PostgreSQL.
+pub struct Ledger {
+    pub(crate) pool: PgPool,
+    /// A connection of its own for a worker's lease, so that no queue for the pool lets it lapse.
+    pub(crate) renewals: PgPool,
+    pub(crate) tiers: Tiers,
+    pub(crate) backlog: Mutex<Option<(Instant, u64)>>,
+    clock: Arc<Clock>,
+    following: AbortHandle,
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("connections", &self.pool.size()).finish_non_exhaustive()
+    }
+}
+
+/// Parses the URL and binds what the server is to hold us to.
+pub(crate) fn options(url: &SecretString) -> Result<PgConnectOptions, ConnectError> {
+    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| ConnectError::Url)?;
+    Ok(options.application_name("son1k"))
+}
+
+impl Ledger {
+    /// Connects, and refuses a server or a schema that this binary cannot work with.
+    pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
+        let options = options(&settings.database_url)?.options(SERVER_BOUNDS);
+        let out_of_reach = |error: sqlx::Error| ConnectError::Unreachable(error.to_string());
+        let renewals = pool_options(0, 1).connect_lazy_with(options.clone());
+        let pool = pool_options(settings.pool_min, settings.pool_max.max(1))
+            .connect_with(options)
+            .await
+            .map_err(out_of_reach)?;
+        let mut connection = pool.acquire().await.map_err(out_of_reach)?;
+        let server = sqlx::query!(
+            r#"select current_setting('server_version_num')::int as "number!", current_setting('server_version') as "version!",
+                      coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as "tls!""#
+        )
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(out_of_reach)?;
+        if server.number < SERVER_OLDEST {
+            return Err(ConnectError::TooOld(server.version));
+        }
+        if server.tls {
+            tracing::warn!(
+                "the ledger is reached over TLS: statements over 16 KiB wait about 40 ms each (sqlx 0.9.0 does not set TCP_NODELAY); \
+                 in a private network, sslmode=disable avoids it"
+            );
+        }
+        migrations::check(&mut connection).await?;
+        drop(connection);
+        let clock = Arc::new(Clock::new());
+        clock.measure(&pool).await.map_err(out_of_reach)?;
+        let following = {
+            let (clock, pool) = (Arc::clone(&clock), pool.clone());
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "owned by the ledger and aborted when it is closed or dropped"
+            )]
+            tokio::spawn(async move { clock.follow(pool).await }).abort_handle()
+        };
+        Ok(Arc::new(Self { pool, renewals, tiers: settings.tiers, backlog: Mutex::new(None), clock, following }))
+    }
+
+    /// Lets what is under way end, for a few seconds at most, and closes the connections.
+    pub async fn close(&self) {
+        self.following.abort();
+        let closed = async { tokio::join!(self.pool.close(), self.renewals.close()) };
+        if tokio::time::timeout(CLOSE_WITHIN, closed).await.is_err() {
+            tracing::warn!("the ledger's connections did not close in time");
+        }
+    }
+
+    /// A transaction. What fails before its commit has changed nothing.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Failure> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// A connection for a statement that commits by itself: failing to get one is not in doubt, failing after is.
+    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Failure> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Runs a call that only reads: repeated when the connection broke or a lock was not given.
+    pub(crate) async fn read<T, F, Fut>(&self, call: F) -> Result<T, StoreError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        let again = |failure: &Failure| matches!(failure, Failure::Contended(_) | Failure::Lost(_));
+        match tokio::time::timeout(CALL_MOST, repeat(call, TRIES, again)).await {
+            Ok(outcome) => outcome.map_err(StoreError::from),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
+        }
+    }
+
+    /// Runs a call that writes: repeated when it is certain that nothing was changed.
+    pub(crate) async fn write<T, F, Fut>(&self, call: F) -> Result<T, StoreError>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        self.write_within(TRIES, call).await.map_err(StoreError::from)
+    }
+
+    pub(crate) async fn write_within<T, F, Fut>(&self, tries: u32, call: F) -> Result<T, Failure>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        let again = |failure: &Failure| matches!(failure, Failure::Contended(_) | Failure::Lost(_));
+        match tokio::time::timeout(CALL_MOST, repeat(call, tries, again)).await {
+            Ok(outcome) => outcome,
+            // Whether the commit had been sent, nobody knows any more.
+            Err(_) => Err(Failure::InDoubt("no answer in time".to_owned())),
+        }
+    }
+}
+
+/// Commits. An answer that says no is a failure like others; no answer leaves it in doubt.
+pub(crate) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(), Failure> {
+    transaction.commit().await.map_err(Failure::unconfirmed)
+}
+
+async fn repeat<T, F, Fut>(call: F, tries: u32, again: impl Fn(&Failure) -> bool) -> Result<T, Failure>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<T, Failure>>,
+{
+    let mut tried = 1;
+    loop {
+        match call().await {
+            Err(failure) if tried < tries && again(&failure) => {
+                tracing::debug!(?failure, tried, "a call of the ledger is repeated");
+                tokio::time::sleep(Duration::from_millis(5 << tried).mul_f64(rand::random())).await;
+                tried += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn pool_options(min: u32, max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .min_connections(min.min(max))
+        .max_connections(max)
+        .acquire_timeout(ACQUIRE_WITHIN)
+        .test_before_acquire(false)
+        .before_acquire(|connection, idle| {
+            Box::pin(async move {
+                if idle.idle_for > TRUSTED_FOR {
+                    // An error closes this one, and the pool goes on to another.
+                    tokio::time::timeout(PROBE_WITHIN, connection.ping())
+                        .await
+                        .map_err(|_| sqlx::Error::Protocol("an idle connection did not answer".to_owned()))??;
+                }
+                Ok(true)
+            })
+        })
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+impl LedgerClock for Ledger {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+#[async_trait]
+impl Probe for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn vital(&self) -> bool {
+        true
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let asked = async {
+            let mut connection = self.connection().await?;
+            sqlx::query_scalar!(r#"select 1 as "one!""#).fetch_one(&mut *connection).await.map_err(Failure::from)
+        };
+        match tokio::time::timeout(PROBE_WITHIN, asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(failure)) => Err(StoreError::from(failure).to_string()),
+            Err(_) => Err("PostgreSQL did not answer within a second".to_owned()),
+        }
+    }
+}
+
+/// The inside of a lock that holds plain numbers: nothing can be left half done in it.
+pub(crate) fn inside<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
