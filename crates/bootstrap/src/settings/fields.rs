@@ -75,12 +75,21 @@ impl Values {
     /// `scheme://host…` with one of the schemes; the form alone, nothing is looked up.
     pub(super) fn url(&self, path: &str, schemes: &[&str]) -> Result<Option<String>, SettingError> {
         let Some(text) = self.text(path) else { return Ok(None) };
-        let host = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)?.strip_prefix("://")).and_then(host_of);
-        let clean = text.bytes().all(|byte| byte.is_ascii_graphic());
-        match host {
-            Some(host) if clean && !host.is_empty() => Ok(Some(text)),
-            _ => Err(self.refused(path, format!("a URL such as {}://host:port", schemes.join(":// or ")))),
+        if is_url(&text, schemes) { Ok(Some(text)) } else { Err(self.no_url(path, schemes)) }
+    }
+
+    /// Several of them, separated by commas.
+    pub(super) fn urls(&self, path: &str, schemes: &[&str]) -> Result<Option<String>, SettingError> {
+        let items = self.list(path);
+        match items.iter().all(|item| is_url(item, schemes)) {
+            false => Err(self.no_url(path, schemes)),
+            true if items.is_empty() => Ok(None),
+            true => Ok(Some(items.join(","))),
         }
+    }
+
+    fn no_url(&self, path: &str, schemes: &[&str]) -> SettingError {
+        self.refused(path, format!("a URL such as {}://host:port", schemes.join(":// or ")))
     }
 
     pub(super) fn secret_url(&self, path: &str, schemes: &[&str]) -> Result<Option<SecretString>, SettingError> {
@@ -140,6 +149,11 @@ impl Values {
     fn list(&self, path: &str) -> Vec<String> {
         self.get(path).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
     }
+}
+
+fn is_url(text: &str, schemes: &[&str]) -> bool {
+    let host = schemes.iter().find_map(|scheme| text.strip_prefix(scheme)?.strip_prefix("://")).and_then(host_of);
+    host.is_some_and(|host| !host.is_empty()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// What stands after `scheme://`, user and password left out, up to the path. A port must be a number.

@@ -40,7 +40,7 @@ fn unusable(data_dir: &Path, error: &io::Error) -> SettingError {
     SettingError::DataDir { folder: data_dir.display().to_string(), problem: error.to_string() }
 }
 
-fn kept(data_dir: &Path, name: &str) -> Result<Option<String>, SettingError> {
+pub(super) fn kept(data_dir: &Path, name: &str) -> Result<Option<String>, SettingError> {
     match fs::read_to_string(folder(data_dir).join(name)) {
         Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
         Ok(_) => Err(unusable(data_dir, &io::Error::other(format!("secrets/{name} is empty")))),

@@ -81,6 +81,7 @@ pub struct Upstream {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     Suno,
+    SunoApi,
 }
 
 #[derive(Debug, Clone)]
@@ -95,15 +96,15 @@ pub struct Worker {
 
 #[derive(Debug, Clone)]
 pub struct Pool {
-    /// `None`: within the process.
+    /// Several replicas are separated by commas. `None`: within the process.
     pub url: Option<String>,
     pub min: u32,
     pub max: u32,
     pub token_concurrency: u32,
     pub rotation_interval: Duration,
     pub health_check_interval: Duration,
-    pub source_path: Option<PathBuf>,
-    pub provisioner_url: Option<String>,
+    /// How other processes reach this replica; `None`: by what it listens on.
+    pub advertise_url: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -115,7 +116,9 @@ pub struct Keeping {
 
 #[derive(Debug, Clone)]
 pub struct Edge {
-    pub backlog_account: u64,
+    /// How many share each limit while Redis is out.
+    pub gateway_replicas: u32,
+    pub backlog_account: u32,
     pub backlog_total: u64,
     pub unauthenticated_per_minute: u32,
     /// Networks as an address and the length of its prefix.
@@ -150,6 +153,9 @@ pub enum LogFormat {
 
 #[derive(Debug, Clone)]
 pub struct Simulator {
+    /// `None`: a free one, kept in the data folder.
+    pub port: Option<u16>,
+    pub public_url: Option<String>,
     pub render_min: Duration,
     pub render_max: Duration,
     pub latency: Duration,
@@ -209,6 +215,14 @@ impl Settings {
     pub fn secrets_dir(&self) -> PathBuf {
         made::folder(&self.data_dir)
     }
+}
+
+/// What is kept under `name` in the folder of made secrets.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn kept_secret(data_dir: &Path, name: &str) -> Result<Option<String>, SettingError> {
+    made::kept(data_dir, name)
 }
 
 /// Keeps `text` under `name` in the folder of made secrets, unless there is one already: answers the one that is kept.

@@ -31,7 +31,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         data_dir: PathBuf::from(values.text("data_dir").ok_or_else(|| values.refused("data_dir", "a folder's path"))?),
         upstream: Upstream {
             url: values.url("suno_api_url", &["https", "http"])?,
-            dialect: values.choice("upstream_dialect", &[("suno", Dialect::Suno)])?,
+            dialect: values.choice("upstream_dialect", &[("suno", Dialect::Suno), ("sunoapi", Dialect::SunoApi)])?,
             bundled_simulator: values.flag("bundled_simulator")?,
         },
         worker: Worker {
@@ -39,7 +39,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
             slots: values.whole("generation_concurrency", 1..=10_000)?,
             starts_per_second: values.whole("generation_rate_limit", 1..=100_000)?,
             lease: Duration::from_secs(values.whole("lease_seconds", 3..=600)?),
-            drain: Duration::from_secs(values.whole("drain_seconds", 1..=20)?),
+            drain: Duration::from_secs(values.whole("drain_seconds", 1..=15)?),
         },
         pool: pool(values)?,
         keeping: Keeping {
@@ -48,6 +48,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
             results: DAY * values.whole::<u32>("result_retention_days", 1..=36_500)?,
         },
         edge: Edge {
+            gateway_replicas: values.whole("gateway_replicas", 1..=1000)?,
             backlog_account: values.whole("backlog_max_account", 1..=1_000_000_000)?,
             backlog_total: values.whole("backlog_max_total", 1..=1_000_000_000)?,
             unauthenticated_per_minute: values.whole("unauthenticated_rate_limit", 1..=1_000_000)?,
@@ -60,7 +61,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         tiers: tiers(values)?,
         admin_url: values
             .url("admin_url", &["http", "https"])?
-            .unwrap_or_else(|| format!("http://127.0.0.1:{}", listen.ops_port.unwrap_or(listen.port))),
+            .unwrap_or_else(|| format!("http://127.0.0.1:{}", listen.port)),
         makes_secrets: values.flag("make_secrets")?,
         shown: show::show(values),
         listen,
@@ -90,14 +91,13 @@ fn pool(values: &Values) -> Result<Pool, SettingError> {
         return Err(above("MIN_TOKENS", min, "MAX_TOKENS", max));
     }
     Ok(Pool {
-        url: values.url("token_pool_url", &["http", "https"])?,
+        url: values.urls("token_pool_url", &["http"])?,
         min,
         max,
         token_concurrency: values.whole("token_max_concurrency", 1..=10_000)?,
         rotation_interval: values.millis("rotation_interval", 1_000..=86_400_000)?,
         health_check_interval: values.millis("health_check_interval", 1_000..=86_400_000)?,
-        source_path: values.text("token_source_path").map(PathBuf::from),
-        provisioner_url: values.url("token_provisioner_url", &["https", "http"])?,
+        advertise_url: values.url("grpc_advertise_url", &["http"])?,
     })
 }
 
@@ -159,6 +159,8 @@ fn simulator(values: &Values) -> Result<Simulator, SettingError> {
         return Err(above("SIMULATOR_RENDER_SECONDS_MIN", min, "SIMULATOR_RENDER_SECONDS_MAX", max));
     }
     Ok(Simulator {
+        port: values.whole_if_set("simulator.port", 0..=65_535)?,
+        public_url: values.url("simulator.public_url", &["https", "http"])?,
         render_min,
         render_max,
         latency: values.millis("simulator.latency_ms", 0..=60_000)?,

@@ -38,7 +38,7 @@ impl Role {
     /// The secrets it uses, and may make where `make_secrets` says so.
     pub(super) const fn secrets(self, worker_only: bool) -> &'static [&'static str] {
         match self {
-            Self::Up if worker_only => &["token_encryption_keys"],
+            Self::Up if worker_only => &["internal_auth_secret", "token_encryption_keys"],
             Self::Up | Self::Demo => {
                 &["admin_api_key", "system_api_key", "api_key_pepper", "token_encryption_keys", "internal_auth_secret"]
             }
@@ -87,10 +87,6 @@ impl Settings {
             if !there {
                 return self.missing(&super::layers::env_name(name), needed);
             }
-        }
-        // The worker alone shows the secret only to a pool elsewhere.
-        if self.is_worker_alone() && self.pool.url.is_some() && self.secrets.internal.is_none() {
-            return self.missing("INTERNAL_AUTH_SECRET", "32 characters at least, the same as the token pool's");
         }
         Ok(())
     }

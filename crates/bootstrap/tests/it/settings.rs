@@ -88,6 +88,7 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ("RABBITMQ_URL", "host:5672", "amqp://"),
         ("REDIS_URL", "redis://", "redis://"),
         ("SUNO_API_URL", "ftp://x", "https://"),
+        ("TOKEN_POOL_URL", "http://a:1,b:2", "http://host:port"),
         ("UPSTREAM_DIALECT", "klingon", "suno"),
         ("LOG_FORMAT", "xml", "text, json"),
         ("RUST_LOG", "a=b=c", "a filter"),
@@ -142,7 +143,7 @@ fn each_executable_asks_for_what_it_uses_and_for_nothing_else() {
         (Role::Migrate, vec![database]),
         (Role::Simulator, vec![]),
         (Role::Up, vec![database, upstream, keys[0], keys[1], keys[2], token_keys, internal]),
-        (Role::Up, vec![database, upstream, token_keys, ("WORKER_ONLY", "true")]),
+        (Role::Up, vec![database, upstream, token_keys, internal, ("WORKER_ONLY", "true")]),
         (Role::Up, vec![database, pool, upstream, internal, ("WORKER_ONLY", "true")]),
     ];
     for (role, needed) in table {
