@@ -1,0 +1,14 @@
+//! Stories about the whole system, in both modes, and the tidy tests.
+//!
+//! The executables must have been built (`./scripts/test` does it). A story starts them with settings of its own on free ports, talks
+//! to them as customers and operators do, and kills them without asking. Whether one adapter keeps its contract is not asked here.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod broker_gone;
+mod killed_all_in_one;
+mod killed_worker;
+mod refusals;
+mod settings;
+mod song;
+mod system;

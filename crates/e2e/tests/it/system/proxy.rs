@@ -1,0 +1,56 @@
+//! A TCP proxy that can be cut: what stands behind it is then out of reach, as when a cable is pulled.
+
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub(crate) struct Proxy {
+    /// `host:port` to connect to.
+    pub address: String,
+    cut: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// In front of `target`, `host:port`.
+    #[expect(clippy::disallowed_methods, reason = "the proxy's own tasks; they end with it")]
+    pub(crate) async fn before(target: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (cut, is_cut) = watch::channel(false);
+        let target = Arc::new(target);
+        let serving = tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (target, mut is_cut) = (Arc::clone(&target), is_cut.clone());
+                if *is_cut.borrow() {
+                    continue;
+                }
+                tokio::spawn(async move {
+                    let Ok(mut far) = TcpStream::connect(target.as_str()).await else { return };
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                        // Also when the proxy itself is gone.
+                        _ = is_cut.wait_for(|cut| *cut) => {}
+                    }
+                });
+            }
+        });
+        Self { address, cut, serving }
+    }
+
+    /// Breaks all connections and lets no new one through.
+    pub(crate) fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    pub(crate) fn heal(&self) {
+        self.cut.send_replace(false);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
