@@ -23,7 +23,7 @@ pub use page::{Page, PageQuery};
 pub use transport::Retries;
 pub use types::{
     Account, AccountLimits, CreditEntry, CreditState, Credits, Explanation, FailureView, Generation, MonthlyUse, Queue,
-    Urls,
+    RateLimit, Urls,
 };
 
 use secrecy::SecretString;

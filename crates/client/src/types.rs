@@ -72,28 +72,39 @@ pub struct Urls {
 /// Why a generation waits.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Explanation {
-    /// Within its account, 1 is next; `None` when it does not wait.
-    #[serde(default)]
+    pub id: GenerationId,
+    pub status: Status,
+    pub stage: Option<Stage>,
+    /// Within its account, 1 is next; `None` when it does not wait, or more stand before it than are counted.
     pub position: Option<u64>,
-    #[serde(default)]
+    pub waiting_on: Option<String>,
+    /// For people.
+    pub reason: String,
+    pub unblocked_by: Option<String>,
     pub estimated_start_at: Option<Timestamp>,
-    /// What else is said, for people.
-    #[serde(flatten)]
-    pub said: Map<String, Value>,
 }
 
 /// `GET /v1/account`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Account {
     pub id: AccountId,
+    pub name: String,
     pub tier: Tier,
     pub limits: AccountLimits,
     pub credits: Credits,
     /// This month's.
     pub generations: MonthlyUse,
-    /// What else is said, such as the state of the rate limit.
-    #[serde(flatten)]
-    pub said: Map<String, Value>,
+    /// `None`: without a limit.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// The requests of the last 60 seconds against their limit, this one counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct RateLimit {
+    pub limit: u32,
+    pub remaining: u32,
+    /// Until one more passes.
+    pub reset_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -102,6 +113,11 @@ pub struct AccountLimits {
     pub requests_per_minute: Option<u32>,
     pub generations_per_month: i64,
     pub credits_per_month: i64,
+    /// The longest `duration_seconds`.
+    pub duration_seconds: u32,
+    pub quality: Quality,
+    pub share: u32,
+    pub backlog_max: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -1,4 +1,4 @@
-//! Anybody's generations, one by one and in bulk.
+//! Anybody's generations. What the API does not do in bulk is not done here either.
 
 use super::Admin;
 use crate::error::ClientError;
@@ -8,7 +8,7 @@ use domain::Timestamp;
 use domain::ids::{AccountId, GenerationId};
 use domain::state::{Stage, Status};
 use domain::tier::Tier;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Default)]
@@ -33,38 +33,6 @@ pub struct AdminGeneration {
     /// Its attempts, where one generation alone was asked for.
     #[serde(default)]
     pub history: Vec<Map<String, Value>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BulkAction {
-    Cancel,
-    Retry,
-}
-
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct BulkFilter {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<AccountId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<Status>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<String>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Bulk {
-    pub action: BulkAction,
-    pub filter: BulkFilter,
-    /// Only count.
-    pub dry_run: bool,
-}
-
-/// How many, in the API's own words.
-#[derive(Debug, Clone, Deserialize)]
-pub struct BulkOutcome {
-    #[serde(flatten)]
-    pub said: Map<String, Value>,
 }
 
 impl Admin<'_> {
@@ -93,9 +61,5 @@ impl Admin<'_> {
     /// A new generation with the same request, charged as one.
     pub async fn retry(&self, id: GenerationId) -> Result<Generation, ClientError> {
         self.transport.json(self.transport.post(&format!("admin/v1/generations/{id}/retry")).once()).await
-    }
-
-    pub async fn bulk(&self, bulk: &Bulk) -> Result<BulkOutcome, ClientError> {
-        self.transport.json(self.transport.post("admin/v1/generations/bulk").json(bulk)?.once()).await
     }
 }

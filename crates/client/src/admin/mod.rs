@@ -7,7 +7,7 @@ mod tokens;
 mod workers;
 
 pub use accounts::{AccountChange, AccountQuery, AccountView, KeyView, NewAccount};
-pub use generations::{AdminGeneration, AdminGenerationQuery, Bulk, BulkAction, BulkFilter, BulkOutcome};
+pub use generations::{AdminGeneration, AdminGenerationQuery};
 pub use queue::{LastMinutes, QueueView, WaitSeconds};
 pub use tokens::{ImportResult, ImportedToken, PoolView, TokenImport, TokenView};
 pub use workers::{AuditView, DiscrepancyView, Verification, WorkerView};

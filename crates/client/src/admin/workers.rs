@@ -6,14 +6,20 @@ use crate::page::{Page, PageQuery};
 use domain::Timestamp;
 use domain::ids::{AccountId, AuditId, WorkerId};
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct WorkerView {
     pub id: WorkerId,
-    /// Its load, version and last heartbeat, in the API's own words.
-    #[serde(flatten)]
-    pub said: Map<String, Value>,
+    /// Its host's and process's.
+    pub name: String,
+    pub version: String,
+    pub slots: u32,
+    /// Slots in use.
+    pub active: u32,
+    pub rendering: u32,
+    pub draining: bool,
+    pub started_at: Timestamp,
+    pub last_heartbeat_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Deserialize)]

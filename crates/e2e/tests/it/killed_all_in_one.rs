@@ -11,7 +11,7 @@ const SLOTS: usize = 10;
 
 #[tokio::test]
 async fn all_200_succeed_and_what_renders_is_not_submitted_again() {
-    let mut app = TestApp::embedded().setting("GENERATION_CONCURRENCY", SLOTS).start().await;
+    let mut app = TestApp::embedded().setting("GENERATION_CONCURRENCY", &SLOTS).start().await;
     // Slow enough that all stages are there at once: 10 slots of 0.25 s start 40 a second, renders take 2 s.
     app.upstream.behaves(json!({"render_seconds": {"min": 2, "max": 2}, "latency_ms": 250})).await;
     let customer = app.operator.opens_unlimited_account().await;

@@ -12,3 +12,4 @@ mod refusals;
 mod settings;
 mod song;
 mod system;
+mod tidy;

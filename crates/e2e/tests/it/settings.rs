@@ -3,8 +3,10 @@
 use crate::system::{Environment, run_to_end};
 use std::time::Duration;
 
-/// (executable and arguments, settings, what the line must name)
-const ROWS: [(&[&str], &[(&str, &str)], &str); 14] = [
+/// Executable and arguments, settings, and what the line must name.
+type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
+
+const ROWS: [Row; 14] = [
     (&["son1k", "up"], &[("PORT", "eighty")], "PORT"),
     (&["son1k", "up"], &[("PORT", "70000")], "PORT"),
     (&["son1k", "up"], &[("HOST", "nowhere")], "HOST"),

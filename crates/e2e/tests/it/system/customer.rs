@@ -1,7 +1,7 @@
 //! Somebody with an API key: submits, watches, fetches, counts their credits.
 
 use client::{Client, ClientError, Event, EventKind, Generation, GenerationQuery, PageQuery, Submission};
-use domain::ids::{AccountId, GenerationId};
+use domain::ids::GenerationId;
 use domain::state::Status;
 use futures::stream::{self, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,6 @@ use std::time::Duration;
 const AT_ONCE: usize = 16;
 
 pub(crate) struct Customer {
-    pub account: AccountId,
     pub key: SecretString,
     pub url: String,
     pub client: Client,

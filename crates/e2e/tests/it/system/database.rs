@@ -6,7 +6,8 @@ use std::time::Duration;
 /// The address of a server that a test needs.
 #[expect(clippy::disallowed_methods, reason = "tests take the servers' addresses from the environment")]
 pub(crate) fn server(variable: &str) -> String {
-    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run ./scripts/test, which finds or starts the servers"))
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run ./scripts/test, which finds or starts the servers"))
 }
 
 pub(crate) struct Database {

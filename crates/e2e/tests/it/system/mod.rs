@@ -10,10 +10,8 @@ mod test_app;
 mod upstream;
 
 pub(crate) use customer::Customer;
-pub(crate) use operator::Operator;
-pub(crate) use process::{Environment, Signal, executable, run_to_end};
+pub(crate) use process::{Environment, Signal, run_to_end};
 pub(crate) use test_app::{Mode, TestApp};
-pub(crate) use upstream::{Call, Upstream};
 
 use std::time::{Duration, Instant};
 

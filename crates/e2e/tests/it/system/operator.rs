@@ -45,7 +45,7 @@ impl Operator {
     async fn hands_key_to(&self, id: AccountId) -> Customer {
         let key = self.client.admin().create_key(id, "story", None).await.unwrap().key.unwrap();
         let client = Client::new(&self.url, &key).unwrap().with_retries(Retries::NONE);
-        Customer { account: id, key, url: self.url.clone(), client }
+        Customer { key, url: self.url.clone(), client }
     }
 
     pub(crate) async fn imports_tokens(&self, count: u32) {

@@ -58,7 +58,7 @@ impl TestApp {
 
 impl Builder {
     /// A setting, by its environment variable, for all processes.
-    pub(crate) fn setting(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn setting(mut self, name: &'static str, value: &(impl ToString + ?Sized)) -> Self {
         self.settings.insert(name, value.to_string());
         self
     }
@@ -240,7 +240,8 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the logs and data of this story are kept in {}", self.folder.display());
+            #[expect(clippy::print_stderr, reason = "a failed test says where its logs are")]
+            let () = eprintln!("the logs and data of this story are kept in {}", self.folder.display());
         } else {
             // Whether the folder goes is not the story's business.
             let _ = std::fs::remove_dir_all(&self.folder);

@@ -16,7 +16,6 @@ pub(crate) struct Call {
     pub call: String,
     pub key: Option<String>,
     pub upstream_id: Option<String>,
-    pub in_flight: u32,
 }
 
 impl Upstream {
