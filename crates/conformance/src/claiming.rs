@@ -61,7 +61,8 @@ pub async fn a_newcomer_stands_before_a_backlog(at: &Fixture) {
     let worker = at.worker().await;
     worker.claim(10).await;
     let id = newcomer.submit().await;
-    assert!(worker.claim(2).await.iter().any(|c| c.held.id == id));
+    // One of the others was next already, and one has the same turn.
+    assert!(worker.claim(3).await.iter().any(|c| c.held.id == id));
 }
 
 pub async fn turns_are_taken_by_share(at: &Fixture) {

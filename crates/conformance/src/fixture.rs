@@ -312,6 +312,11 @@ impl Worker<'_> {
         assert!(matches!(renewal, Renewal::Renewed { .. }));
     }
 
+    /// Its lease ends now, if it has one.
+    pub async fn vanish(&self) {
+        self.at.work.renew(self.id, Duration::ZERO, Load::default()).await.unwrap();
+    }
+
     pub async fn step(&self) -> Stepped {
         self.at.work.step(self.id, StepReport::default()).await.unwrap()
     }

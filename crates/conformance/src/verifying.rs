@@ -47,7 +47,7 @@ pub async fn random_histories_add_up(at: &Fixture) {
                 owner.cancel(id).await;
             }
             9 => {
-                workers[worker].lapse().await;
+                workers[worker].vanish().await;
                 workers.push(at.worker().await);
                 workers[workers.len() - 1].step().await;
             }
