@@ -13,7 +13,8 @@ pub struct DoorbellError(pub String);
 #[derive(Debug, Clone, PartialEq)]
 pub enum Heard<T> {
     Rang(T),
-    /// Rings may have been lost (a reconnect, a full queue): look for yourself.
+    /// Rings may have been lost (a reconnect, a full queue): look for yourself. Also the first thing that every listener hears: from now
+    /// on it listens, and what was before it is in the ledger.
     Missed,
 }
 
