@@ -64,14 +64,14 @@ impl RedisLimiter {
         max_retries: usize,
         budget: Duration,
     ) -> Result<Arc<Self>, ConnectError> {
-        let client = Client::open(url.expose_secret()).map_err(|error| ConnectError::Url(error.category().into()))?;
+        let client = Client::open(url.expose_secret()).map_err(|error| ConnectError::Url(error.to_string()))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(connect_timeout))
             .set_response_timeout(Some(UNHURRIED))
             .set_number_of_retries(max_retries)
             .set_max_delay(Duration::from_secs(1));
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
-            .map_err(|error| ConnectError::Url(error.category().into()))?;
+            .map_err(|error| ConnectError::Url(error.to_string()))?;
         let limiter = Arc::new(Self {
             client,
             config,
