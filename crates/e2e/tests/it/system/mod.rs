@@ -2,6 +2,7 @@
 
 mod customer;
 mod database;
+mod installation;
 mod operator;
 mod ports;
 mod process;

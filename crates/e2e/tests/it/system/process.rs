@@ -1,11 +1,14 @@
 //! One executable of ours as a process: its log is kept when the test fails, and it never outlives the test.
 
+use super::until;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use tokio::process::{Child, Command as Spawn};
+
+const READY_LONGEST: Duration = Duration::from_secs(60);
 
 pub(crate) type Environment = BTreeMap<&'static str, String>;
 
@@ -33,12 +36,15 @@ pub(crate) struct Process {
     pub name: String,
     child: Child,
     log: PathBuf,
+    /// Lines of earlier starts.
+    before: usize,
 }
 
 impl Process {
     /// Starts `arguments[0]` with these settings and no others. `name` names its log, which each start appends to.
     pub(crate) fn start(name: &str, arguments: &[&str], environment: &Environment, folder: &Path) -> Self {
         let log = folder.join(format!("{name}.log"));
+        let before = std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
         let out = File::options().create(true).append(true).open(&log).unwrap();
         let child = Spawn::new(executable(arguments[0]))
             .args(&arguments[1..])
@@ -51,18 +57,25 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { name: name.to_owned(), child, log }
+        Self { name: name.to_owned(), child, log, before }
     }
 
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Panics when it has ended by itself.
-    pub(crate) fn must_be_alive(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("{} ended by itself with {status}:\n{}", self.name, self.log());
-        }
+    /// Waits for its line `ready <address>` and returns the address. Panics when it ends instead.
+    pub(crate) async fn ready(&mut self) -> String {
+        until(&format!("{} is ready", self.name), READY_LONGEST, async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{} ended by itself with {status}:\n{}", self.name, self.log());
+            }
+            let log = self.log();
+            // The last start's line: a log is appended to. A line that is half written has no end yet.
+            let mut lines = log.split_inclusive('\n').skip(self.before).filter(|line| line.ends_with('\n'));
+            lines.find_map(|line| line.trim_end().strip_prefix("ready ")).map(str::to_owned)
+        })
+        .await
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -6,8 +6,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub(crate) struct Proxy {
-    /// `host:port` to connect to.
-    pub address: String,
+    address: String,
     cut: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -15,7 +14,7 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// In front of `target`, `host:port`.
     #[expect(clippy::disallowed_methods, reason = "the proxy's own tasks; they end with it")]
-    pub(crate) async fn before(target: String) -> Self {
+    async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (cut, is_cut) = watch::channel(false);
@@ -37,6 +36,15 @@ impl Proxy {
             }
         });
         Self { address, cut, serving }
+    }
+
+    /// In front of the server that a URL names: the same URL, through the proxy.
+    pub(crate) async fn before_url(url: &str) -> (String, Self) {
+        let authority = url.find("://").map_or(0, |at| at + 3);
+        let start = url.find('@').map_or(authority, |at| at + 1);
+        let end = url[start..].find('/').map_or(url.len(), |at| start + at);
+        let proxy = Self::before(url[start..end].to_owned()).await;
+        (format!("{}{}{}", &url[..start], proxy.address, &url[end..]), proxy)
     }
 
     /// Breaks all connections and lets no new one through.
