@@ -155,7 +155,7 @@ async fn a_redis_that_hangs_costs_50_ms_and_then_nothing() {
         let started = Instant::now();
         assert!(limiter.check(account, 1_000).await.unwrap().allowed);
         let took = started.elapsed();
-        assert!(took < Duration::from_millis(250), "{took:?} for the 50 ms budget, on a busy machine");
+        assert!(took < Duration::from_millis(300), "{took:?} for the 50 ms budget, on a busy machine");
         slow += u32::from(took >= Duration::from_millis(50));
     }
     assert!(slow <= 10, "the breaker opens after 5, {slow} waited");
