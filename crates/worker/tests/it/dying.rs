@@ -1,0 +1,111 @@
+//! Workers that die, are thought dead, and drain.
+
+use crate::stage::{Stage, script, settings};
+use domain::state::Stage as At;
+use simulator::Script;
+use std::time::Duration;
+use worker::Settings;
+
+const SHORT: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_workers_renders_are_adopted_and_never_submitted_again() {
+    let stage = Stage::new(script(5.0), 3).await;
+    let dying = stage.mortal(Settings { lease: SHORT, ..settings() });
+    let ids = stage.submit(10).await;
+    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Rendering)).await;
+    dying.shutdown_background();
+    let survivor = stage.worker(Settings { lease: SHORT, ..settings() });
+    let all = stage.succeeded(&ids, Duration::from_secs(20)).await;
+    assert!(all.iter().all(|generation| generation.attempts == 1));
+    assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 10]);
+    stage.assert_all_is_over().await;
+    survivor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_workers_submissions_are_repeated_under_the_same_key_and_token() {
+    let stage = Stage::new(Script { latency_ms: 1_000, ..script(0.5) }, 5).await;
+    let dying = stage.mortal(Settings { lease: SHORT, ..settings() });
+    let ids = stage.submit(5).await;
+    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
+    // The upstream has taken them by now; nobody will hear its answer.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    dying.shutdown_background();
+    let survivor = stage.worker(Settings { lease: SHORT, ..settings() });
+    stage.succeeded(&ids, Duration::from_secs(30)).await;
+    let mut renders: Vec<_> = stage.calls("generate").await.into_iter().map(|seen| seen.upstream_id).collect();
+    renders.sort();
+    renders.dedup();
+    assert_eq!(renders.iter().filter(|id| !id.is_empty()).count(), 5, "each was rendered once");
+    stage.assert_all_is_over().await;
+    survivor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_thought_dead_begins_anew_and_ends_everything_once() {
+    let stage = Stage::new(script(4.0), 3).await;
+    let worker = stage.worker(Settings { lease: SHORT, ..settings() });
+    let ids = stage.submit(10).await;
+    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Rendering)).await;
+    let first = stage.backends.work.workers().await.unwrap().remove(0).id;
+    // As another worker finds that the lease has run out.
+    stage.backends.work.retire(first).await.unwrap();
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
+    let now: Vec<_> = stage.backends.work.workers().await.unwrap().into_iter().map(|w| w.id).collect();
+    assert!(now.len() == 1 && now[0] != first, "a new incarnation works on");
+    assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 10]);
+    stage.assert_all_is_over().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_hands_back_what_was_not_submitted_and_leaves_what_renders() {
+    let stage = Stage::new(Script { latency_ms: 300, ..script(3.0) }, 3).await;
+    // Two starts a second: most of what it claims waits for its start.
+    let slow = Settings { starts_per_second: 8, lease: Duration::from_secs(30), ..settings() };
+    let leaving = stage.worker(slow);
+    let ids = stage.submit(12).await;
+    stage.until(&ids[..1], Duration::from_secs(10), |g| g.stage == Some(At::Rendering)).await;
+    let took = leaving.stop().await;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert_eq!(stage.tokens.released(|outcome| matches!(outcome, domain::token::LeaseOutcome::UpstreamError)), 0);
+    let left = stage.show(&ids).await;
+    let submitted = stage.submissions().await.len();
+    let rendering = left.iter().filter(|g| g.stage == Some(At::Rendering)).count();
+    assert_eq!(rendering, submitted, "what was submitted renders on");
+    assert!(left.iter().filter(|g| g.stage != Some(At::Rendering)).all(|g| g.stage == Some(At::Backlog)));
+    let other = stage.worker(settings());
+    let all = stage.succeeded(&ids, Duration::from_secs(20)).await;
+    assert!(all.iter().all(|generation| generation.attempts == 1));
+    assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 12]);
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_does_not_wait_for_a_hanging_upstream() {
+    let mut stage =
+        Stage::new(Script { fail: vec![crate::stage::fault(simulator::FaultKind::Hang, 1.0)], ..script(1.0) }, 2).await;
+    stage.deadline = Duration::from_secs(60);
+    let worker = stage.worker(Settings { drain: Duration::from_secs(1), ..settings() });
+    let ids = stage.submit(2).await;
+    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
+    let took = worker.stop().await;
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_can_ask_one_to_drain() {
+    let stage = Stage::new(script(0.1), 1).await;
+    let worker = stage.worker(Settings { lease: SHORT, ..settings() });
+    let ids = stage.submit(1).await;
+    stage.succeeded(&ids, Duration::from_secs(10)).await;
+    let id = stage.backends.work.workers().await.unwrap().remove(0).id;
+    assert!(stage.backends.work.ask_to_drain(id).await.unwrap());
+    let end = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !stage.backends.work.workers().await.unwrap().is_empty() {
+        assert!(tokio::time::Instant::now() < end, "it works on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    worker.stop().await;
+}

@@ -1,0 +1,101 @@
+//! An upstream that refuses, fails, hangs and goes down.
+
+use crate::stage::{Stage, fault, script, settings};
+use domain::generation::ErrorCode;
+use domain::state::Status;
+use domain::token::LeaseOutcome;
+use serde_json::json;
+use simulator::{FailRule, FaultKind, Script};
+use std::time::Duration;
+use worker::Settings;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mix_of_faults_ends_in_success_with_few_calls() {
+    let fail = vec![
+        fault(FaultKind::RateLimited, 0.2),
+        fault(FaultKind::ServerError, 0.1),
+        fault(FaultKind::Reset, 0.05),
+        fault(FaultKind::Hang, 0.03),
+    ];
+    let stage = Stage::new(Script { fail, ..script(0.2) }, 20).await;
+    let worker = stage.worker(Settings { poll_longest: Duration::from_secs(1), ..settings() });
+    let ids = stage.submit(60).await;
+    stage.succeeded(&ids, Duration::from_secs(90)).await;
+    let submissions = stage.submissions().await;
+    let average = submissions.values().sum::<usize>() as f64 / 60.0;
+    assert!(average <= 2.2, "{average} submissions each");
+    stage.assert_all_is_over().await;
+    worker.stop().await;
+    assert!(stage.tokens.released(|outcome| matches!(outcome, LeaseOutcome::RateLimited { .. })) > 0);
+    assert_eq!(stage.tokens.leased(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_request_is_called_once_fails_and_is_refunded() {
+    let stage = Stage::new(Script { fail: vec![fault(FaultKind::Rejected, 1.0)], ..script(0.1) }, 3).await;
+    let before = stage.usage().await.balance;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(4).await;
+    for generation in stage.ended(&ids, Duration::from_secs(10)).await {
+        assert_eq!((generation.status, generation.attempts), (Status::Failed, 1));
+        let error = generation.error.unwrap();
+        assert_eq!((error.code, error.message.contains("422")), (ErrorCode::UpstreamRejected, true), "{error:?}");
+    }
+    assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 4]);
+    assert_eq!(stage.usage().await.balance, before);
+    stage.assert_all_is_over().await;
+    worker.stop().await;
+    assert_eq!(stage.tokens.released(|outcome| *outcome == LeaseOutcome::Ok), 4, "the tokens did nothing wrong");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_token_costs_no_generation_an_attempt() {
+    let refused = FailRule { matching: Some("sim-token-00001".into()), ..fault(FaultKind::Unauthorized, 1.0) };
+    let stage = Stage::new(Script { fail: vec![refused], ..script(0.1) }, 4).await;
+    let worker = stage.worker(Settings { concurrency: 4, ..settings() });
+    let ids = stage.submit(20).await;
+    let all = stage.succeeded(&ids, Duration::from_secs(15)).await;
+    assert!(all.iter().all(|generation| generation.attempts == 1), "no attempt is used");
+    let refused = stage.tokens.released(|outcome| *outcome == LeaseOutcome::Unauthorized);
+    assert!((1..=3).contains(&refused), "{refused} calls with it");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_render_is_tried_anew() {
+    let failing = FailRule { matching: Some("sim-token-00001".into()), ..fault(FaultKind::RenderFailed, 1.0) };
+    let stage = Stage::new(Script { fail: vec![failing], ..script(0.1) }, 6).await;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(6).await;
+    let all = stage.succeeded(&ids, Duration::from_secs(60)).await;
+    assert!(all.iter().any(|generation| generation.attempts > 1), "one of them met the failing token");
+    stage.assert_all_is_over().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_upstream_is_down_only_probes_reach_it() {
+    let down = Script { fail: vec![fault(FaultKind::ServerError, 1.0)], ..script(0.1) };
+    let stage = Stage::new(down, 10).await;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(80).await;
+    let end = tokio::time::Instant::now() + Duration::from_secs(30);
+    while worker.metric("son1k_upstream_breaker_open", None) == 0.0 {
+        assert!(tokio::time::Instant::now() < end, "the breaker stays closed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Calls that were under way when it opened have ended by then.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = stage.log().await.len();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let probes = stage.log().await.len() - before;
+    assert!((1..=5).contains(&probes), "{probes} calls while it was down");
+    stage.rescript(json!({"fail": []})).await;
+    let healed = tokio::time::Instant::now();
+    while worker.metric("son1k_upstream_breaker_open", None) > 0.0 {
+        assert!(healed.elapsed() < Duration::from_secs(10), "no recovery within 10 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.succeeded(&ids, Duration::from_secs(30)).await;
+    worker.stop().await;
+}

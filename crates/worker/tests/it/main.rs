@@ -1,0 +1,11 @@
+//! The worker against a real embedded ledger and a real upstream over HTTP: stories of generations, and of what goes wrong with them.
+
+#![cfg(test)]
+
+mod canceling;
+mod dying;
+mod faults;
+mod flow;
+mod pacing;
+mod stage;
+mod tokens;

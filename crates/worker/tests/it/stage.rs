@@ -1,0 +1,289 @@
+//! What the stories play on: a ledger in a folder of its own, a simulator on a port of its own, tokens, a customer and workers.
+
+use crate::tokens::FixedTokens;
+use domain::account::Overrides;
+use domain::admission::Submission;
+use domain::generation::Generation;
+use domain::ids::{AccountId, GenerationId};
+use domain::ports::accounts::{NewAccount, Usage};
+use domain::ports::doorbell::Heard;
+use domain::ports::generations::{Scope, Submitted};
+use domain::ports::{Backends, Upstream};
+use domain::request::{Draft, GenerationRequest};
+use domain::state::Status;
+use domain::tier::{Tier, Tiers};
+use futures::StreamExt;
+use serde_json::Value;
+use simulator::{FailRule, FaultKind, Script};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use worker::{Settings, Worker, WorkerError};
+
+pub(crate) struct Stage {
+    pub(crate) backends: Backends,
+    pub(crate) tokens: Arc<FixedTokens>,
+    pub(crate) account: AccountId,
+    pub(crate) simulator: String,
+    /// Shortened, so that a story about a hanging upstream does not hang.
+    pub(crate) deadline: Duration,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) struct Running {
+    shutdown: CancellationToken,
+    ended: JoinHandle<Result<(), WorkerError>>,
+    pub(crate) registry: prometheus::Registry,
+}
+
+impl Running {
+    /// Drains it. How long that took.
+    pub(crate) async fn stop(self) -> Duration {
+        let begun = Instant::now();
+        self.shutdown.cancel();
+        timeout(Duration::from_secs(20), self.ended).await.expect("a drain ends").unwrap().unwrap();
+        begun.elapsed()
+    }
+
+    pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).expect("a documented metric");
+        let fits = |metric: &&prometheus::proto::Metric| {
+            label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
+        };
+        let value = |metric: &prometheus::proto::Metric| {
+            metric.get_counter().get_value()
+                + metric.get_gauge().get_value()
+                + metric.get_histogram().get_sample_count() as f64
+        };
+        family.get_metric().iter().filter(fits).map(value).sum()
+    }
+}
+
+/// One call as the simulator logged it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) at: u64,
+    pub(crate) call: String,
+    pub(crate) key: String,
+    pub(crate) upstream_id: String,
+    pub(crate) in_flight: u64,
+}
+
+pub(crate) fn script(render_seconds: f64) -> Script {
+    Script {
+        render_seconds: simulator::RenderSeconds { min: render_seconds, max: render_seconds },
+        latency_ms: 0,
+        ..Script::default()
+    }
+}
+
+pub(crate) fn fault(kind: FaultKind, probability: f64) -> FailRule {
+    FailRule { kind, probability, matching: None, calls: None }
+}
+
+pub(crate) fn settings() -> Settings {
+    Settings { starts_per_second: 1_000, ..Settings::new("host:1", "0.1.0") }
+}
+
+impl Stage {
+    pub(crate) async fn new(script: Script, tokens: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let opened = embedded::Settings { data_dir: folder.path().to_owned(), tiers: Tiers::default() };
+        let ledger = embedded::Ledger::open(opened).await.unwrap();
+        let backends = Backends {
+            accounts: ledger.clone(),
+            generations: ledger.clone(),
+            work: ledger.clone(),
+            tokens: ledger.clone(),
+            doorbell: embedded::channels::Channels::new(),
+            limiter: embedded::limiter::InProcessLimiter::new(),
+            clock: ledger.clone(),
+            probes: vec![],
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let serving = simulator::Settings { script, seed: Some(7), ..simulator::Settings::new(&address) };
+        tasks.spawn(simulator::run(serving, listener, shutdown.clone()));
+        let account = AccountId::new(backends.clock.now(), rand::random());
+        let many = Some(1_000_000);
+        let overrides = Overrides { credits_per_month: many, generations_per_month: many, ..Overrides::default() };
+        let new = NewAccount { id: account, name: "Customer".into(), email: None, tier: Tier::Pro, overrides };
+        backends.accounts.create(new).await.unwrap();
+        Self {
+            backends,
+            tokens: FixedTokens::new(tokens),
+            account,
+            simulator: address,
+            deadline: Duration::from_secs(2),
+            tasks,
+            shutdown,
+            _folder: folder,
+        }
+    }
+
+    pub(crate) fn upstream(&self) -> Arc<dyn Upstream> {
+        let quick = upstream::Deadlines { first_byte: self.deadline, total: self.deadline };
+        upstream::connect(upstream::Settings {
+            submit: quick,
+            poll: quick,
+            other: quick,
+            ..upstream::Settings::new(upstream::Dialect::Suno, &self.simulator)
+        })
+        .unwrap()
+    }
+
+    fn job(&self, settings: Settings, registry: prometheus::Registry) -> Worker {
+        Worker {
+            settings,
+            backends: self.backends.clone(),
+            leases: self.tokens.clone(),
+            upstream: self.upstream(),
+            registry,
+        }
+    }
+
+    pub(crate) fn worker(&self, settings: Settings) -> Running {
+        let (shutdown, registry) = (CancellationToken::new(), prometheus::Registry::new());
+        let job = self.job(settings, registry.clone());
+        Running { ended: self.tasks.spawn(worker::run(job, shutdown.clone())), shutdown, registry }
+    }
+
+    /// A worker on a runtime of its own, which can be taken away under it as a `kill -9` does.
+    pub(crate) fn mortal(&self, settings: Settings) -> tokio::runtime::Runtime {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let job = self.job(settings, prometheus::Registry::new());
+        TaskTracker::new().spawn_on(worker::run(job, CancellationToken::new()), runtime.handle());
+        runtime
+    }
+
+    pub(crate) async fn submit(&self, count: usize) -> Vec<GenerationId> {
+        self.submit_for(count, Duration::from_secs(3_600)).await
+    }
+
+    pub(crate) async fn submit_for(&self, count: usize, cancel_after: Duration) -> Vec<GenerationId> {
+        let request = GenerationRequest::parse(Draft { prompt: Some("rain".into()), ..Draft::default() }).unwrap();
+        let one = || Submission {
+            id: GenerationId::new(self.backends.clock.now(), rand::random()),
+            account_id: self.account,
+            request: request.clone(),
+            cancel_after,
+            idempotency: None,
+            retry_of: None,
+            trace: None,
+        };
+        let batch: Vec<_> = (0..count).map(|_| one()).collect();
+        let outcomes = self.backends.generations.submit(&batch).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))), "{outcomes:?}");
+        self.backends.doorbell.ring_workers().await.unwrap();
+        batch.iter().map(|item| item.id).collect()
+    }
+
+    pub(crate) async fn show(&self, ids: &[GenerationId]) -> Vec<Generation> {
+        self.backends.generations.show_many(ids).await.unwrap()
+    }
+
+    /// Waits until all of them are as wanted; re-read after each ring, or now and then without one.
+    pub(crate) async fn until(
+        &self,
+        ids: &[GenerationId],
+        within: Duration,
+        wanted: impl Fn(&Generation) -> bool,
+    ) -> Vec<Generation> {
+        let end = Instant::now() + within;
+        let mut changes = self.backends.doorbell.changes();
+        loop {
+            let all = self.show(ids).await;
+            if all.len() == ids.len() && all.iter().all(&wanted) {
+                return all;
+            }
+            if Instant::now() > end {
+                let stuck: Vec<_> =
+                    all.iter().filter(|g| !wanted(g)).map(|g| (g.id, g.status, g.stage, g.attempts)).collect();
+                panic!("{} of {} are not as wanted after {within:?}: {stuck:?}", stuck.len(), ids.len());
+            }
+            let _ring: Result<Option<Heard<_>>, _> = timeout(Duration::from_millis(100), changes.next()).await;
+        }
+    }
+
+    pub(crate) async fn ended(&self, ids: &[GenerationId], within: Duration) -> Vec<Generation> {
+        self.until(ids, within, |generation| generation.status.is_final()).await
+    }
+
+    pub(crate) async fn succeeded(&self, ids: &[GenerationId], within: Duration) -> Vec<Generation> {
+        let all = self.ended(ids, within).await;
+        for generation in &all {
+            assert_eq!(generation.status, Status::Succeeded, "{:?}", generation.error);
+            assert!(!generation.output.as_ref().unwrap().tracks.is_empty());
+        }
+        all
+    }
+
+    pub(crate) async fn usage(&self) -> Usage {
+        self.backends.accounts.usage(self.account).await.unwrap().unwrap()
+    }
+
+    /// Nothing is live and the books add up.
+    pub(crate) async fn assert_all_is_over(&self) {
+        for worker in self.backends.work.workers().await.unwrap() {
+            assert_eq!(self.backends.work.held(worker.id).await.unwrap(), []);
+        }
+        assert_eq!(self.usage().await.reserved, 0);
+        let verified = self.backends.accounts.verify(None, 100).await.unwrap();
+        assert_eq!(verified.discrepancies, []);
+    }
+
+    pub(crate) async fn show_one(&self, id: GenerationId) -> Generation {
+        self.backends.generations.show(Scope::Everyone, id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn rescript(&self, change: Value) {
+        let url = format!("{}/_simulator", self.simulator);
+        let answer = reqwest::Client::new().put(url).json(&change).send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    }
+
+    pub(crate) async fn log(&self) -> Vec<Seen> {
+        let url = format!("{}/_simulator/log", self.simulator);
+        let body: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        body["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| Seen {
+                at: entry["at"].as_u64().unwrap(),
+                call: text(entry, "call"),
+                key: text(entry, "key"),
+                upstream_id: text(entry, "upstream_id"),
+                in_flight: entry["in_flight"].as_u64().unwrap_or(0),
+            })
+            .collect()
+    }
+
+    pub(crate) async fn calls(&self, call: &str) -> Vec<Seen> {
+        self.log().await.into_iter().filter(|seen| seen.call == call).collect()
+    }
+
+    /// How often each generation was submitted.
+    pub(crate) async fn submissions(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for seen in self.calls("generate").await {
+            *counts.entry(seen.key).or_default() += 1;
+        }
+        counts
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
