@@ -10,7 +10,7 @@ use crate::renew::Standing;
 use crate::settle::{self, Write};
 use crate::slots::Slots;
 use crate::timer::Timer;
-use crate::tokens::{self, Secrets};
+use crate::tokens::{self, Refused, Secrets};
 use crate::{Settings, Worker, WorkerError};
 use crate::{claim, drain, listen, render, renew, retain, step, tell};
 use domain::event::Change;
@@ -94,6 +94,7 @@ pub(crate) struct Incarnation {
     pub(crate) timer: Timer,
     pub(crate) polls_in_flight: Arc<Semaphore>,
     pub(crate) secrets: Secrets,
+    pub(crate) refused: Refused,
     pub(crate) signals: Signals,
     /// A ring, or the tick: look whether there is work.
     pub(crate) rung: Notify,
@@ -177,6 +178,7 @@ pub(crate) async fn live(replica: &Arc<Replica>, registered: Registered, shutdow
         timer: Timer::default(),
         polls_in_flight: Arc::new(Semaphore::new(POLLS_MOST)),
         secrets: Secrets::default(),
+        refused: Refused::default(),
         signals: Signals::default(),
         rung: Notify::new(),
         doubt: AtomicBool::new(false),

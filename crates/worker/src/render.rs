@@ -137,7 +137,7 @@ fn poll_failed(inc: &Incarnation, held: Held, entry: &Entry, error: &UpstreamErr
         _ => None,
     };
     if let (Some(outcome), false) = (outcome, entry.reported) {
-        inc.report(held, entry.lease.lease_id, outcome);
+        inc.report(held, entry.lease, outcome);
     }
     after_failure(inc, held, None)
 }

@@ -61,6 +61,8 @@ impl Incarnation {
 pub(crate) async fn run(inc: Arc<Incarnation>) {
     let every = inc.settings.lease / 3;
     let again = (every / 5).clamp(Duration::from_millis(100), Duration::from_secs(1));
+    // Several tries fit into what is left of a lease.
+    let limit = (every / 2).max(Duration::from_millis(500));
     let mut pause = every;
     loop {
         tokio::select! {
@@ -71,7 +73,7 @@ pub(crate) async fn run(inc: Arc<Incarnation>) {
         let renewal = inc.backends.work.renew(inc.id, inc.settings.lease, inc.load());
         let renewal = tokio::select! {
             () = inc.signals.lost.cancelled() => return,
-            renewal = tokio::time::timeout(every, renewal) => renewal,
+            renewal = tokio::time::timeout(limit, renewal) => renewal,
         };
         pause = again;
         match renewal {

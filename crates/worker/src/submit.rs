@@ -18,9 +18,12 @@ use secrecy::SecretString;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// Those that were stopped by the breaker come back spread over this.
 const SPREAD: Duration = Duration::from_secs(2);
+/// One whose token was refused meanwhile comes back when the pool knows it too.
+const ANOTHER_TOKEN: Duration = Duration::from_millis(250);
 
 /// Takes it in hand and begins. The slot comes with it; a panic of one costs only that one.
 pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretString) {
@@ -42,7 +45,8 @@ pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretStri
     );
     let inc = inc.clone();
     inc.clone().submissions.spawn(async move {
-        let work = AssertUnwindSafe(Box::pin(submit(&inc, &claimed, secret, waiting)));
+        let span = tracing::info_span!("submit", generation = %held.id, traceparent = claimed.trace.as_deref());
+        let work = AssertUnwindSafe(Box::pin(submit(&inc, &claimed, secret, waiting)).instrument(span));
         if work.catch_unwind().await.is_err() {
             inc.metrics.panics.inc();
             tracing::error!(generation = %held.id, "a submission panicked");
@@ -70,9 +74,13 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
         Some(token) if token != claimed.lease.token_id => same_token(inc, held, token).await.unwrap_or((secret, None)),
         _ => (secret, None),
     };
-    if inc.hand.with(held, |entry| entry.closing).unwrap_or(true) {
+    let Some((closing, token)) = inc.hand.with(held, |entry| (entry.closing, entry.lease.token_id)) else { return };
+    if closing {
         inc.hand.take(held, Phase::Submitting, Phase::Ending);
         return inc.write(Write::Closed(held, LeaseOutcome::Abandoned)).await;
+    }
+    if inc.refused.contains(token) {
+        return hand_back(inc, held, ANOTHER_TOKEN, LeaseOutcome::Abandoned).await;
     }
     let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: None };
     let begun = Instant::now();
@@ -152,7 +160,7 @@ async fn refused(inc: &Incarnation, claimed: &Claimed, error: &UpstreamError) {
             let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Ending) else { return };
             if matches!(failure, Failure::Token { .. }) {
                 // The pool hears of a bad token at once, not after the next commit.
-                inc.report(held, entry.lease.lease_id, outcome);
+                inc.report(held, entry.lease, outcome);
             }
             inc.write(Write::PutBack(PutBack { held, after, uses_attempt, error: Some(text) }, outcome)).await;
         }

@@ -3,7 +3,8 @@
 use crate::hand::Entry;
 use crate::incarnation::Incarnation;
 use domain::ids::{LeaseId, TokenId};
-use domain::lease::Held;
+use domain::lease::{Held, LeaseRef};
+use domain::retry;
 use domain::token::{AcquireRequest, Acquired, LeaseOutcome, TokenLease, Wanted};
 use secrecy::SecretString;
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ const KEEP_EVERY: Duration = Duration::from_millis(700);
 /// Secrets kept for adopted renders: one a token, for as long as an adoption takes.
 const SECRETS_MOST: usize = 2_048;
 const SECRETS_FOR: Duration = Duration::from_secs(60);
+/// By then every lease from before the refusal has been used or given back.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 impl Incarnation {
     /// Never waits. What does not reach the pool it finds by itself, since the lease record is the work row.
@@ -30,9 +33,10 @@ impl Incarnation {
     }
 
     /// Tells the pool what the upstream made of a token before the work that names it has ended.
-    pub(crate) fn report(&self, held: Held, lease: LeaseId, outcome: LeaseOutcome) {
+    pub(crate) fn report(&self, held: Held, lease: LeaseRef, outcome: LeaseOutcome) {
         self.hand.with(held, |entry| entry.reported = true);
-        self.release(lease, outcome);
+        self.refused.note(lease.token_id, outcome);
+        self.release(lease.lease_id, outcome);
     }
 }
 
@@ -95,6 +99,31 @@ pub(crate) async fn kept<T>(inc: &Incarnation, lease: Option<LeaseId>, work: imp
             // The grant may be gone; the call goes on, for it is under way.
             _renewed = renewal => {}
         }
+    }
+}
+
+/// Tokens that the upstream has just refused. The pool knows better, but leases that are in hand already were given before it did.
+#[derive(Default)]
+pub(crate) struct Refused(Mutex<HashMap<TokenId, Instant>>);
+
+impl Refused {
+    pub(crate) fn note(&self, token: TokenId, outcome: LeaseOutcome) {
+        let rest = match outcome {
+            LeaseOutcome::Unauthorized | LeaseOutcome::OutOfCredit => REFUSED_FOR,
+            LeaseOutcome::RateLimited { retry_after } => retry::clamp(retry_after).min(REFUSED_FOR),
+            LeaseOutcome::Ok | LeaseOutcome::UpstreamError | LeaseOutcome::Abandoned => return,
+        };
+        let now = Instant::now();
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.retain(|_, until| *until > now);
+        if map.len() < SECRETS_MOST {
+            map.insert(token, now + rest);
+        }
+    }
+
+    pub(crate) fn contains(&self, token: TokenId) -> bool {
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.get(&token).is_some_and(|until| *until > Instant::now())
     }
 }
 

@@ -5,7 +5,9 @@
 mod canceling;
 mod dying;
 mod faults;
+mod flaky;
 mod flow;
 mod pacing;
 mod stage;
+mod store;
 mod tokens;
