@@ -71,15 +71,15 @@ impl Pool {
         let mut by_id: HashMap<TokenId, TokenRecord> =
             records.iter().map(|record| (record.id, record.clone())).collect();
         let stored = timeout(IMPORT_DEADLINE, self.store.import(epoch, records, self.settings.max)).await;
-        let stored = stored.unwrap_or_else(|_| Err(StoreError::InDoubt("the import took too long".into())))?;
-        let Some(outcomes) = stored else {
+        let stored = stored.unwrap_or_else(|_| Err(StoreError::InDoubt("the import took too long".into())));
+        let Some(outcomes) = stored.inspect_err(|_| self.fall_behind())? else {
             self.step_down("");
             return Err(Refused::NotLeader { leader: String::new() });
         };
         {
             let mut state = self.state();
-            // Where another leads by now, it has read them from the store.
-            if state.leading().ok() == Some(epoch) {
+            // Where the book is of a later epoch by now, it was filled from the store.
+            if state.book_epoch == Some(epoch) {
                 let now = self.now(&mut state);
                 for outcome in &outcomes {
                     if let ImportOutcome::Imported(id) = outcome
@@ -93,6 +93,12 @@ impl Pool {
         }
         self.changed.notify_one();
         Ok(outcomes)
+    }
+
+    /// What was imported for certain or not is read with the next leases.
+    fn fall_behind(&self) {
+        self.state().behind = true;
+        self.read_now.notify_one();
     }
 
     pub(crate) fn show_all(&self) -> Result<Vec<TokenView>, Refused> {

@@ -105,9 +105,9 @@ impl Pool {
     fn fill(&self, state: &mut State, epoch: Epoch, records: Vec<TokenRecord>, remembers: bool) {
         let now = self.now(state);
         if remembers {
-            // The rows say nothing that this memory does not: only the leader writes them.
             state.book.set_epoch(epoch);
             state.book_epoch = Some(epoch);
+            self.admit_unknown(state, records, now);
             return;
         }
         state.book = LeaseBook::new(epoch, self.settings.policy.clone(), self.settings.grant_hold);
@@ -115,9 +115,21 @@ impl Pool {
         state.cards = HashMap::with_capacity(records.len());
         state.unsaved.clear();
         state.saved.clear();
+        state.behind = false;
         for record in records {
             self.admit(state, record, now);
         }
+    }
+
+    /// Only the leader writes rows, so those it knows say nothing new; one that it does not know came of an import in doubt.
+    pub(crate) fn admit_unknown(&self, state: &mut State, records: Vec<TokenRecord>, now: domain::Timestamp) {
+        for record in records {
+            let going = state.unsaved.get(&record.id) == Some(&Unsaved::Deletion);
+            if !going && !state.cards.contains_key(&record.id) {
+                self.admit(state, record, now);
+            }
+        }
+        state.behind = false;
     }
 
     /// One record into the book, its secret opened. One that does not open is quarantined.

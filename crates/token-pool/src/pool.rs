@@ -82,6 +82,7 @@ impl Pool {
             unsaved: BTreeMap::new(),
             saved: HashMap::new(),
             book_epoch: None,
+            behind: false,
             latest: clock.now(),
             grant: settings.grant,
             was_low: None,

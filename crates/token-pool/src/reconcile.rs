@@ -32,8 +32,29 @@ impl Pool {
         }
     }
 
+    /// Reads the tokens that an import in doubt may have left.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let epoch = {
+            let state = self.state();
+            if !state.behind {
+                return Ok(());
+            }
+            state.book_epoch
+        };
+        let read = timeout(READ_DEADLINE, self.store.load()).await;
+        let records =
+            read.unwrap_or_else(|_| Err(StoreError::Unavailable("reading the tokens took too long".into())))?;
+        let mut state = self.state();
+        if state.book_epoch == epoch {
+            let now = self.now(&mut state);
+            self.admit_unknown(&mut state, records, now);
+        }
+        Ok(())
+    }
+
     /// One reading. A leader that was settling grants from then on.
     pub(crate) async fn reconcile(&self) -> Result<(), StoreError> {
+        self.catch_up().await?;
         let begun = Instant::now();
         let (epoch, ticket) = {
             let mut state = self.state();

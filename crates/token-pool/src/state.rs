@@ -60,6 +60,8 @@ pub(crate) struct State {
     pub(crate) saved: HashMap<TokenId, Vec<oneshot::Sender<()>>>,
     /// The epoch that the book belongs to.
     pub(crate) book_epoch: Option<Epoch>,
+    /// The ledger may hold tokens that the book does not: an import's answer was lost.
+    pub(crate) behind: bool,
     /// The ledger's time never goes back in here.
     pub(crate) latest: Timestamp,
     pub(crate) grant: Duration,

@@ -1,0 +1,12 @@
+//! The token pool as its callers see it: over gRPC on loopback, on a real ledger; and its lease book against a model.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a story that cannot go on fails, and says where")]
+
+mod adopting;
+mod book_model;
+mod failing_over;
+mod healing;
+mod importing;
+mod leasing;
+mod serving;
+mod world;

@@ -1,0 +1,181 @@
+//! What the stories need: a ledger of their own, replicas of the pool that serve on loopback, and a few verbs.
+
+use conformance::Fixture;
+use domain::ids::{LeaseId, TokenId, WorkerId};
+use domain::ports::{TokenAdmin, TokenLeases, Tokens, Upstream};
+use domain::token::{
+    AcquireRequest, Acquired, ImportOutcome, LeaseOutcome, TokenImport, TokenLease, TokenView, Wanted,
+};
+use secrecy::SecretString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use token_pool::{EncryptionKeys, Pool, Settings};
+use token_pool_rpc::RemotePool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SECRET: &str = "a shared secret of 32 characters";
+/// 32 bytes of ones.
+pub(crate) const KEYS: &str = "k1:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+
+/// An empty ledger, gone with its folder.
+pub(crate) struct Ledger {
+    pub(crate) at: Fixture,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) async fn ledger() -> Ledger {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = embedded::Settings { data_dir: folder.path().join("data"), tiers: domain::tier::Tiers::default() };
+    let ledger = embedded::Ledger::open(settings).await.unwrap();
+    let at = Fixture {
+        accounts: ledger.clone(),
+        generations: ledger.clone(),
+        work: ledger.clone(),
+        tokens: ledger.clone(),
+        clock: ledger,
+    };
+    Ledger { at, _folder: folder }
+}
+
+/// Settings of a replica, with times short enough for stories.
+pub(crate) fn settings(at: &Fixture) -> Settings {
+    let replica = WorkerId::new(at.now(), rand::random());
+    let keys = EncryptionKeys::parse(KEYS).unwrap();
+    Settings {
+        lead_lease: Duration::from_millis(600),
+        grant: Duration::from_millis(400),
+        grant_hold: Duration::from_millis(1_000),
+        reconcile_interval: Duration::from_millis(150),
+        ..Settings::new(replica, keys, SecretString::from("the fingerprint's key"))
+    }
+}
+
+/// A replica that serves, and a client of it alone.
+pub(crate) struct Replica {
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) client: Arc<RemotePool>,
+    pub(crate) address: String,
+    pub(crate) registry: prometheus::Registry,
+    shutdown: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Replica {
+    pub(crate) async fn start(at: &Fixture, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_with(at, None, change).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test's runtime")]
+    pub(crate) async fn start_with(
+        at: &Fixture,
+        upstream: Option<Arc<dyn Upstream>>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let mut settings = Settings { address: address.clone(), ..settings(at) };
+        change(&mut settings);
+        let shutdown = CancellationToken::new();
+        let registry = prometheus::Registry::new();
+        let store: Arc<dyn Tokens> = at.tokens.clone();
+        let pool = Pool::start(settings, store, at.clock.clone(), upstream, &registry, shutdown.clone()).await.unwrap();
+        let served = token_pool::serve(pool.clone(), listener, SecretString::from(SECRET), true, shutdown.clone());
+        let serving = tokio::spawn(async move { served.await.unwrap() });
+        let client = RemotePool::connect(&address, SecretString::from(SECRET)).unwrap();
+        Self { pool, client, address, registry, shutdown, serving }
+    }
+
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.pool.stopped().await;
+        self.serving.await.unwrap();
+    }
+
+    /// The value of an unlabelled metric, or of the one with this label.
+    pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no metric {name}"));
+        let has = |metric: &&prometheus::proto::Metric| {
+            label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
+        };
+        let metric = family.get_metric().iter().find(has).unwrap();
+        metric.get_counter().get_value() + metric.get_gauge().get_value()
+    }
+}
+
+pub(crate) fn a_worker() -> WorkerId {
+    WorkerId::new(domain::Timestamp::UNIX_EPOCH, rand::random())
+}
+
+pub(crate) fn secrets(from: u32, count: u32) -> Vec<TokenImport> {
+    (from..from + count)
+        .map(|number| TokenImport {
+            secret: SecretString::from(format!("upstream-secret-{number:05}")),
+            label: Some(format!("token {number}")),
+            max_concurrency: None,
+            requests_per_minute: None,
+            expires_at: None,
+        })
+        .collect()
+}
+
+/// `count` tokens for so many leases at once each.
+pub(crate) async fn import(pool: &dyn TokenAdmin, count: u32, max_concurrency: u32) -> Vec<TokenId> {
+    let tokens = secrets(0, count)
+        .into_iter()
+        .map(|token| TokenImport { max_concurrency: Some(max_concurrency), ..token })
+        .collect();
+    let outcomes = pool.import(tokens).await.unwrap();
+    outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            ImportOutcome::Imported(id) => id,
+            other => panic!("not imported: {other:?}"),
+        })
+        .collect()
+}
+
+pub(crate) fn any(owner: WorkerId, count: u32) -> AcquireRequest {
+    AcquireRequest { owner, wanted: Wanted::Count(count), wait_up_to: Duration::ZERO }
+}
+
+pub(crate) fn of_token(owner: WorkerId, token: TokenId) -> AcquireRequest {
+    AcquireRequest { owner, wanted: Wanted::Token(token), wait_up_to: Duration::ZERO }
+}
+
+pub(crate) async fn leases(pool: &dyn TokenLeases, request: AcquireRequest) -> Vec<TokenLease> {
+    match pool.acquire(request).await.unwrap() {
+        Acquired::Leases(leases) => leases,
+        Acquired::Dry { earliest } => panic!("dry until {earliest:?}"),
+    }
+}
+
+/// `None`: not dry.
+pub(crate) async fn dry(pool: &dyn TokenLeases, request: AcquireRequest) -> Option<Option<Duration>> {
+    match pool.acquire(request).await.unwrap() {
+        Acquired::Leases(_) => None,
+        Acquired::Dry { earliest } => Some(earliest),
+    }
+}
+
+pub(crate) async fn release(pool: &dyn TokenLeases, lease: LeaseId, outcome: LeaseOutcome) {
+    pool.release(&[(lease, outcome)]).await.unwrap();
+}
+
+pub(crate) async fn seen(pool: &dyn TokenAdmin, id: TokenId) -> TokenView {
+    pool.list().await.unwrap().into_iter().find(|view| view.id == id).unwrap()
+}
+
+/// Until something that is under way has happened; a story that waits for long has failed.
+pub(crate) async fn until<T>(mut happened: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = happened().await {
+            return value;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never happened");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
