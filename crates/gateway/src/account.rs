@@ -3,18 +3,14 @@
 use crate::admit::Customer;
 use crate::core::Core;
 use crate::limit::seconds;
+use crate::page;
 use crate::problem::ApiError;
 use crate::query::Query;
 use crate::view::{self, At};
-use crate::{etag, page};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-pub(crate) async fn show(
-    core: web::Data<Core>,
-    customer: Customer,
-    request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+pub(crate) async fn show(core: web::Data<Core>, customer: Customer) -> Result<HttpResponse, ApiError> {
     let account = &customer.account;
     let usage = core.call(core.backends.accounts.usage(account.id)).await?.ok_or_else(ApiError::not_found)?;
     let limits = account.limits(&core.settings.tiers);
@@ -39,7 +35,7 @@ pub(crate) async fn show(
         "rate_limit": rate,
         "created_at": At(account.created_at),
     });
-    etag::answer(&request, &view)
+    Ok(HttpResponse::Ok().json(view))
 }
 
 pub(crate) async fn ledger(

@@ -7,6 +7,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use actix_web::{HttpMessage, HttpRequest};
+use domain::request::Violation;
 use futures::StreamExt;
 use std::time::Duration;
 
@@ -60,9 +61,13 @@ fn check_type(request: &HttpRequest) -> Result<(), ApiError> {
 /// A JSON body's fields.
 pub(crate) async fn fields(request: &HttpRequest, payload: Payload, largest: usize) -> Result<Fields, ApiError> {
     check_type(request).map_err(closing)?;
-    let body = read(request, payload, largest).await?;
-    match json::parse(&body) {
-        Ok(value) => Ok(Fields::of(value, "")),
+    parse(&read(request, payload, largest).await?)
+}
+
+fn parse(body: &[u8]) -> Result<Fields, ApiError> {
+    match json::parse(body) {
+        Ok(value) if value.is_object() => Ok(Fields::of(value, "")),
+        Ok(_) => Err(ApiError::invalid(vec![Violation::at("", "must be an object")])),
         Err(JsonError::Malformed(detail)) => Err(ApiError::new(Code::MalformedJson, detail)),
         Err(JsonError::Invalid(violation)) => Err(ApiError::invalid(vec![violation])),
     }
@@ -77,19 +82,12 @@ pub(crate) async fn none(request: &HttpRequest, payload: Payload) -> Result<(), 
 pub(crate) async fn optional(request: &HttpRequest, payload: Payload) -> Result<Fields, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if announced || request.headers().contains_key(header::TRANSFER_ENCODING) {
-        if request.headers().contains_key(header::CONTENT_TYPE) {
-            check_type(request).map_err(closing)?;
-        }
         let body = read(request, payload, LARGEST).await?;
         if body.is_empty() {
             return Ok(Fields::default());
         }
         check_type(request)?;
-        return match json::parse(&body) {
-            Ok(value) => Ok(Fields::of(value, "")),
-            Err(JsonError::Malformed(detail)) => Err(ApiError::new(Code::MalformedJson, detail)),
-            Err(JsonError::Invalid(violation)) => Err(ApiError::invalid(vec![violation])),
-        };
+        return parse(&body);
     }
     Ok(Fields::default())
 }

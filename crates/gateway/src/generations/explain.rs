@@ -5,10 +5,10 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
+use crate::generations;
 use crate::problem::ApiError;
 use crate::view::At;
-use crate::{etag, generations};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpResponse, web};
 use domain::Timestamp;
 use domain::generation::Generation;
 use domain::ids::GenerationId;
@@ -41,7 +41,6 @@ pub(crate) async fn explain(
     core: web::Data<Core>,
     customer: Customer,
     id: web::Path<String>,
-    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let scope = Scope::Account(customer.account.id);
     let generation = generations::find(&core, scope, &id).await?;
@@ -61,7 +60,7 @@ pub(crate) async fn explain(
         unblocked_by,
         estimated_start_at: estimate.map(At),
     };
-    etag::answer(&request, &explanation)
+    Ok(HttpResponse::Ok().json(explanation))
 }
 
 /// One page of what the account submitted before it says how many stand before it, or only that they are more than a page holds.

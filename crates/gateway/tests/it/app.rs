@@ -1,0 +1,416 @@
+//! The harness: a gateway on a free port with an empty embedded ledger, and actors with verbs.
+
+use crate::faults::{FaultyGenerations, FaultyLimiter};
+use conformance::Fixture;
+use conformance::fixture::an_output;
+use domain::account::Overrides;
+use domain::api_key::{ApiKey, KeyLabel};
+use domain::event::Change;
+use domain::ids::{AccountId, GenerationId, KeyId, TokenId};
+use domain::lease::Held;
+use domain::ports::accounts::{NewAccount, NewKey, TopUp};
+use domain::ports::pool::PoolError;
+use domain::ports::work::Applied;
+use domain::ports::{Accounts, Backends, Doorbell, LedgerClock, TokenAdmin};
+use domain::tier::{Tier, Tiers};
+use domain::token::{ImportOutcome, PoolStats, TokenImport, TokenState, TokenView};
+use gateway::{Gateway, Settings};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex, Once};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) const ADMIN_KEY: &str = "admin-key-of-the-tests-0123456789";
+pub(crate) const SYSTEM_KEY: &str = "system-key-of-the-tests-0123456789";
+
+/// One gateway and its world. Dropping it stops the gateway.
+pub(crate) struct App {
+    pub(crate) url: String,
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) ledger: Arc<embedded::Ledger>,
+    pub(crate) doorbell: Arc<dyn Doorbell>,
+    pub(crate) generations: Arc<FaultyGenerations>,
+    pub(crate) limiter: Arc<FaultyLimiter>,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) served: TaskTracker,
+    http: reqwest::Client,
+    pepper: SecretString,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// Fails unless it is this problem, in its whole form.
+    #[track_caller]
+    pub(crate) fn is_problem(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"));
+        assert_eq!(self.body["type"], format!("/problems/{}", code.replace('_', "-")));
+        assert_eq!(self.body["status"], status);
+        assert_eq!(self.body["request_id"].as_str(), self.header("x-request-id"));
+        assert!(
+            self.body["title"].is_string() && self.body["detail"].is_string() && self.body["retryable"].is_boolean()
+        );
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        self
+    }
+
+    /// The pointers, parameters and headers that a validation error names.
+    pub(crate) fn places(&self) -> Vec<String> {
+        let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
+        let place =
+            |e: &Value| ["pointer", "parameter", "header"].iter().find_map(|k| e[*k].as_str().map(str::to_owned));
+        errors.iter().map(|error| place(error).unwrap()).collect()
+    }
+
+    pub(crate) fn id(&self) -> GenerationId {
+        self.body["id"].as_str().unwrap().parse().unwrap()
+    }
+}
+
+/// Somebody with a key.
+#[derive(Clone)]
+pub(crate) struct Actor {
+    http: reqwest::Client,
+    url: String,
+    pub(crate) key: Option<String>,
+    pub(crate) account: AccountId,
+}
+
+/// One request before it is sent.
+pub(crate) struct Call(pub(crate) reqwest::RequestBuilder);
+
+impl Call {
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
+    pub(crate) fn json(self, body: &Value) -> Self {
+        Self(self.0.header("content-type", "application/json").body(body.to_string()))
+    }
+
+    pub(crate) fn raw(self, body: impl Into<Vec<u8>>) -> Self {
+        Self(self.0.header("content-type", "application/json").body(body.into()))
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let response = self.0.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Answer { status, headers, body, text }
+    }
+}
+
+impl Actor {
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        Call(match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        })
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Call {
+        self.call(Method::POST, path)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path).send().await
+    }
+
+    pub(crate) async fn submit(&self, prompt: &str) -> Answer {
+        self.post("/v1/generations").json(&json!({"prompt": prompt})).send().await
+    }
+
+    pub(crate) async fn submitted(&self, prompt: &str) -> GenerationId {
+        let answer = self.submit(prompt).await;
+        answer.is(202);
+        answer.id()
+    }
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        static CRYPTO: Once = Once::new();
+        CRYPTO.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let opened = embedded::Settings { data_dir: folder.path().to_owned(), tiers: Tiers::default() };
+        let ledger = embedded::Ledger::open(opened).await.unwrap();
+        let doorbell: Arc<dyn Doorbell> = embedded::channels::Channels::new();
+        let generations = Arc::new(FaultyGenerations::around(ledger.clone()));
+        let limiter = Arc::new(FaultyLimiter::around(embedded::limiter::InProcessLimiter::new()));
+        let backends = Backends {
+            accounts: ledger.clone(),
+            generations: generations.clone(),
+            work: ledger.clone(),
+            tokens: ledger.clone(),
+            doorbell: doorbell.clone(),
+            limiter: limiter.clone(),
+            clock: ledger.clone(),
+            probes: Vec::new(),
+        };
+        let pepper = SecretString::from("pepper-of-the-tests-0123456789-0123456789");
+        let operators = |text| ApiKey::operators(text).unwrap();
+        let mut settings = Settings::new(pepper.clone(), operators(ADMIN_KEY), operators(SYSTEM_KEY));
+        settings.http_workers = 1;
+        change(&mut settings);
+        let registry = prometheus::Registry::new();
+        let ops: gateway::Ops = Arc::new(|service| {
+            service.route("/healthz", actix_web::web::get().to(|| async { "alive" }));
+        });
+        let gateway =
+            Gateway { settings, backends, token_admin: Arc::new(Pool::default()), ops, registry: registry.clone() };
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (shutdown, served) = (CancellationToken::new(), TaskTracker::new());
+        let stop = shutdown.clone();
+        served.spawn(async move { gateway::run(gateway, listener, stop).await.unwrap() });
+        served.close();
+        Self {
+            url: format!("http://{address}"),
+            address,
+            ledger,
+            doorbell,
+            generations,
+            limiter,
+            registry,
+            shutdown,
+            served,
+            http: reqwest::Client::new(),
+            pepper,
+            _folder: folder,
+        }
+    }
+
+    /// Somebody without a key.
+    pub(crate) fn stranger(&self) -> Actor {
+        let (http, url) = (self.http.clone(), self.url.clone());
+        Actor { http, url, key: None, account: AccountId::from_uuid(uuid::Uuid::nil()) }
+    }
+
+    pub(crate) fn with_key(&self, key: &str) -> Actor {
+        Actor { key: Some(key.to_owned()), ..self.stranger() }
+    }
+
+    pub(crate) fn operator(&self) -> Actor {
+        self.with_key(ADMIN_KEY)
+    }
+
+    pub(crate) async fn customer(&self, tier: Tier) -> Actor {
+        self.customer_with(tier, Overrides::default()).await
+    }
+
+    /// Without a limit that a story would meet.
+    pub(crate) async fn rich(&self) -> Actor {
+        let overrides = Overrides { requests_per_minute: Some(100_000), ..Overrides::default() };
+        self.customer_with(Tier::Enterprise, overrides).await
+    }
+
+    pub(crate) async fn customer_with(&self, tier: Tier, overrides: Overrides) -> Actor {
+        let now = self.ledger.now();
+        let id = AccountId::new(now, rand::random());
+        let account = NewAccount { id, name: "Ada".to_owned(), email: Some("ada@example.org".into()), tier, overrides };
+        self.ledger.create(account).await.unwrap();
+        Actor { account: id, ..self.with_key(&self.key_of(id).await) }
+    }
+
+    pub(crate) async fn key_of(&self, account_id: AccountId) -> String {
+        let random: [u8; 128] = std::array::from_fn(|_| rand::random());
+        let key = ApiKey::generate(KeyLabel::Test, &random).unwrap();
+        let new = NewKey {
+            id: KeyId::new(self.ledger.now(), rand::random()),
+            account_id,
+            name: "first".to_owned(),
+            prefix: key.prefix().to_owned(),
+            hash: key.hash(&self.pepper),
+            expires_at: None,
+        };
+        self.ledger.create_key(new).await.unwrap().unwrap();
+        key.reveal().to_owned()
+    }
+
+    pub(crate) async fn top_up(&self, account_id: AccountId, amount: i64) {
+        let id = domain::ids::EntryId::new(self.ledger.now(), rand::random());
+        self.ledger.top_up(TopUp { id, account_id, amount, reason: "test".to_owned() }).await.unwrap().unwrap();
+    }
+
+    /// The ports as workers use them.
+    pub(crate) fn backstage(&self) -> Fixture {
+        Fixture {
+            accounts: self.ledger.clone(),
+            generations: self.ledger.clone(),
+            work: self.ledger.clone(),
+            tokens: self.ledger.clone(),
+            clock: self.ledger.clone(),
+        }
+    }
+
+    pub(crate) async fn ring(&self, change: Change) {
+        self.doorbell.ring_gateways(&[change]).await.unwrap();
+    }
+
+    /// A worker claims one, renders it and succeeds, ringing as it goes.
+    pub(crate) async fn finish_one(&self) {
+        let backstage = self.backstage();
+        let worker = backstage.worker().await;
+        let claimed = worker.render_one().await;
+        self.ring(worker.succeed(claimed.held).await).await;
+    }
+
+    pub(crate) async fn settle(&self, worker: &conformance::Worker<'_>, held: Held) -> Change {
+        match worker.try_settle(held, Ok(an_output())).await {
+            Applied::Applied(change) => change,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Shuts down and waits until the gateway is gone.
+    pub(crate) async fn stop(&self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(20), self.served.wait()).await.unwrap();
+    }
+}
+
+/// A pool without an upstream.
+#[derive(Default)]
+struct Pool {
+    tokens: Mutex<Vec<(String, TokenView)>>,
+}
+
+impl Pool {
+    fn set(&self, id: TokenId, state: TokenState) -> Option<TokenView> {
+        let mut tokens = self.tokens.lock().unwrap();
+        let (_, token) = tokens.iter_mut().find(|(_, token)| token.id == id)?;
+        token.state = state;
+        Some(token.clone())
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenAdmin for Pool {
+    async fn import(&self, imported: Vec<TokenImport>) -> Result<Vec<ImportOutcome>, PoolError> {
+        use secrecy::ExposeSecret;
+        let mut tokens = self.tokens.lock().unwrap();
+        let outcome = |import: TokenImport| {
+            let secret = import.secret.expose_secret().to_owned();
+            if let Some((_, known)) = tokens.iter().find(|(known, _)| *known == secret) {
+                return ImportOutcome::Duplicate(known.id);
+            }
+            if tokens.len() >= 3 {
+                return ImportOutcome::PoolFull;
+            }
+            let created_at = "2026-11-24T10:00:00Z".parse().unwrap();
+            let id = TokenId::new(created_at, rand::random());
+            let view = TokenView {
+                id,
+                label: import.label,
+                state: TokenState::Usable,
+                until: None,
+                reason: None,
+                max_concurrency: import.max_concurrency.unwrap_or(10),
+                requests_per_minute: import.requests_per_minute,
+                leased: 0,
+                expires_at: import.expires_at,
+                created_at,
+            };
+            tokens.push((secret, view));
+            ImportOutcome::Imported(id)
+        };
+        Ok(imported.into_iter().map(outcome).collect())
+    }
+
+    async fn list(&self) -> Result<Vec<TokenView>, PoolError> {
+        Ok(self.tokens.lock().unwrap().iter().map(|(_, token)| token.clone()).collect())
+    }
+
+    async fn disable(&self, id: TokenId) -> Result<Option<TokenView>, PoolError> {
+        Ok(self.set(id, TokenState::Disabled))
+    }
+
+    async fn reinstate(&self, id: TokenId) -> Result<Option<TokenView>, PoolError> {
+        Ok(self.set(id, TokenState::Usable))
+    }
+
+    async fn delete(&self, id: TokenId) -> Result<Option<()>, PoolError> {
+        let mut tokens = self.tokens.lock().unwrap();
+        let before = tokens.len();
+        tokens.retain(|(_, token)| token.id != id);
+        Ok((tokens.len() < before).then_some(()))
+    }
+
+    async fn stats(&self) -> Result<PoolStats, PoolError> {
+        let usable = self.tokens.lock().unwrap().len() as u32;
+        Ok(PoolStats { min: 2, max: 3, usable, ..PoolStats::default() })
+    }
+}
+
+/// What changes with every run is replaced, so that the rest can be compared.
+pub(crate) fn stable(value: Value) -> Value {
+    match value {
+        Value::String(text) => {
+            let is_id = text.split_once('_').is_some_and(|(_, rest)| rest.len() == 26);
+            let is_time = text.len() >= 20 && text.as_bytes()[4] == b'-' && text.ends_with('Z');
+            if is_time {
+                "[time]".into()
+            } else if is_id {
+                format!("{}_…", text.split_once('_').unwrap().0).into()
+            } else if let Some((before, _)) = text.split_once("gen_") {
+                let after = text.split_once("gen_").unwrap().1.get(26..).unwrap_or_default();
+                format!("{before}gen_…{after}").into()
+            } else {
+                text.into()
+            }
+        }
+        Value::Array(list) => list.into_iter().map(stable).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(name, value)| {
+                let value = match name.as_str() {
+                    "request_id" => "[request]".into(),
+                    "next_cursor" if value.is_string() => "[cursor]".into(),
+                    _ => stable(value),
+                };
+                (name, value)
+            })
+            .collect(),
+        other => other,
+    }
+}

@@ -1,0 +1,16 @@
+//! The gateway over real HTTP, on the embedded store. Each module is a chapter; the harness is in [`app`].
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a story that cannot go on fails its test")]
+
+mod answers;
+mod app;
+mod authenticating;
+mod bodies;
+mod canceling;
+mod documentation;
+mod faults;
+mod following;
+mod limiting;
+mod operating;
+mod reading;
+mod submitting;

@@ -1,0 +1,228 @@
+//! The operators' calls.
+
+use crate::app::{Actor, Answer, App};
+use domain::tier::Tier;
+use reqwest::Method;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+async fn make_account(operator: &Actor) -> Answer {
+    let body = json!({"name": "Grace", "tier": "pro", "email": "grace@example.org", "overrides": {"share": 3}});
+    let answer = operator.post("/admin/v1/accounts").json(&body).send().await;
+    answer.is(201);
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_made_given_a_key_and_works() {
+    let app = App::start().await;
+    let operator = app.operator();
+    let account = make_account(&operator).await;
+    let path = account.header("location").unwrap().to_owned();
+    assert_eq!(account.body["limits"]["share"], 3);
+    let key = operator.post(&format!("{path}/keys")).json(&json!({"name": "laptop"})).send().await;
+    key.is(201);
+    let secret = key.body["key"].as_str().unwrap();
+    let customer = app.with_key(secret);
+    customer.submit("rain").await.is(202);
+    // Never again.
+    let listed = operator.get(&format!("{path}/keys")).await;
+    assert!(!listed.text.contains(secret) && listed.text.contains(key.body["prefix"].as_str().unwrap()));
+    let shown = operator.get(&path).await;
+    assert_eq!((&shown.body["credits"]["balance"], &shown.body["credits"]["reserved"]), (&json!(49), &json!(1)));
+    let found = operator.get("/admin/v1/accounts?q=GRACE&tier=pro").await;
+    assert_eq!(found.body["data"].as_array().unwrap().len(), 1);
+    assert_eq!(operator.get("/admin/v1/accounts?q=nobody").await.body["data"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_account_is_in_force_within_five_seconds() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Free).await);
+    customer.get("/v1/account").await.is(200);
+    let path = format!("/admin/v1/accounts/{}", customer.account);
+    let body = json!({"tier": "enterprise", "email": null, "overrides": {"requests_per_minute": 7000}});
+    let changed = operator.call(Method::PATCH, &path).json(&body).send().await;
+    changed.is(200);
+    assert_eq!((&changed.body["tier"], &changed.body["email"]), (&json!("enterprise"), &Value::Null));
+    let began = Instant::now();
+    while customer.get("/v1/account").await.body["limits"]["requests_per_minute"] != 7000 {
+        assert!(began.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(600)).await;
+    }
+    for (body, place) in [
+        (json!({"tier": "system"}), "/tier"),
+        (json!({"status": "gone"}), "/status"),
+        (json!({"overrides": {"share": 0, "more": 1}}), "/overrides/share"),
+        (json!({"email": "nowhere"}), "/email"),
+        (json!({"credits": 5}), "/credits"),
+    ] {
+        let answer = operator.call(Method::PATCH, &path).json(&body).send().await;
+        answer.is_problem(422, "validation_failed");
+        assert_eq!(answer.places()[0], place);
+    }
+    let unknown = operator.call(Method::PATCH, "/admin/v1/accounts/acc_01h455vb4pex5vsknk084sn02q");
+    unknown.json(&json!({"tier": "pro"})).send().await.is_problem(404, "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotated_key_overlaps_and_a_revoked_one_ends() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Enterprise).await);
+    let keys = format!("/admin/v1/accounts/{}/keys", customer.account);
+    let old = operator.get(&keys).await.body["data"][0]["id"].as_str().unwrap().to_owned();
+    let rotated = operator.post(&format!("{keys}/{old}/rotate")).json(&json!({"overlap_seconds": 3600})).send().await;
+    rotated.is(201);
+    assert_eq!(rotated.body["replaces"]["id"], old);
+    let fresh = app.with_key(rotated.body["key"].as_str().unwrap());
+    customer.get("/v1/account").await.is(200);
+    fresh.get("/v1/account").await.is(200);
+    let new = rotated.body["id"].as_str().unwrap();
+    operator.call(Method::DELETE, &format!("{keys}/{new}")).send().await.is(200);
+    let began = Instant::now();
+    while fresh.get("/v1/account").await.status != 401 {
+        assert!(began.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Without a body the overlap is a day; a revoked key is not rotated.
+    operator.post(&format!("{keys}/{new}/rotate")).send().await.is_problem(404, "not_found");
+    let answer = operator.post(&format!("{keys}/{old}/rotate")).json(&json!({"overlap_seconds": -1})).send().await;
+    assert_eq!(answer.places(), ["/overlap_seconds"]);
+    let past = operator.post(&keys).json(&json!({"name": "x", "expires_at": "2020-01-01T00:00:00Z"})).send().await;
+    assert_eq!(past.places(), ["/expires_at"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_made_once_for_its_key_and_audited_once() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Free).await);
+    let path = format!("/admin/v1/accounts/{}/credits", customer.account);
+    let top_up = |amount: i64| {
+        let call = operator.post(&path).header("idempotency-key", "invoice-9");
+        call.json(&json!({"amount": amount, "reason": "invoice 9"})).send()
+    };
+    let (first, second) = tokio::join!(top_up(10), top_up(10));
+    first.is(201);
+    assert_eq!(first.text, second.text);
+    let third = top_up(10).await;
+    assert_eq!(third.header("idempotency-replayed"), Some("true"));
+    top_up(11).await.is_problem(422, "idempotency_key_reused");
+    assert_eq!(customer.get("/v1/account").await.body["credits"]["balance"], 15);
+    let trail = operator.get("/admin/v1/audit").await;
+    let trail = trail.body["data"].as_array().unwrap();
+    assert_eq!(trail.len(), 1, "{trail:?}");
+    assert_eq!(trail[0]["action"], "credits.top_up");
+    assert_eq!(trail[0]["subject"], customer.account.to_string());
+    assert_eq!(trail[0]["address"], "127.0.0.1");
+    assert!(!trail[0].to_string().contains(crate::app::ADMIN_KEY));
+    for (body, places) in [
+        (json!({}), vec!["/amount", "/reason"]),
+        (json!({"amount": 0, "reason": "x"}), vec!["/amount"]),
+        (json!({"amount": 1.5, "reason": " "}), vec!["/amount", "/reason"]),
+    ] {
+        assert_eq!(operator.post(&path).json(&body).send().await.places(), places);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_go_in_and_their_secrets_never_come_out() {
+    let app = App::start().await;
+    let operator = app.operator();
+    let import = |secrets: &[&str]| {
+        let tokens: Vec<Value> = secrets.iter().map(|secret| json!({"secret": secret, "label": "l"})).collect();
+        operator.post("/admin/v1/tokens").json(&json!({"tokens": tokens})).send()
+    };
+    let answer = import(&["secret-a", "secret-b", "secret-a", "secret-c", "secret-d"]).await;
+    answer.is(200);
+    let results: Vec<_> =
+        answer.body["data"].as_array().unwrap().iter().map(|r| r["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["imported", "imported", "duplicate", "imported", "refused"]);
+    assert_eq!(answer.body["data"][4]["reason"], "pool_full");
+    let page = operator.get("/admin/v1/tokens?limit=2").await;
+    assert_eq!((page.body["data"].as_array().unwrap().len(), &page.body["has_more"]), (2, &json!(true)));
+    let rest = operator.get(&format!("/admin/v1/tokens?cursor={}", page.body["next_cursor"].as_str().unwrap())).await;
+    assert_eq!(rest.body["data"].as_array().unwrap().len(), 1);
+    assert!(!page.text.contains("secret"));
+    let id = page.body["data"][0]["id"].as_str().unwrap();
+    let disabled = operator.post(&format!("/admin/v1/tokens/{id}/disable")).send().await;
+    assert_eq!(disabled.is(200).body["state"], "disabled");
+    assert_eq!(operator.post(&format!("/admin/v1/tokens/{id}/reinstate")).send().await.body["state"], "usable");
+    operator.call(Method::DELETE, &format!("/admin/v1/tokens/{id}")).send().await.is(204);
+    operator.call(Method::DELETE, &format!("/admin/v1/tokens/{id}")).send().await.is_problem(404, "not_found");
+    let pool = operator.get("/admin/v1/tokens/pool").await;
+    assert_eq!((&pool.body["usable"], &pool.body["status"]), (&json!(2), &json!("ok")));
+    let wrong = json!({"tokens": [{"secret": "a b"}, 7, {"secret": "x", "max_concurrency": 0, "no": 1}]});
+    let answer = operator.post("/admin/v1/tokens").json(&wrong).send().await;
+    let places = answer.is_problem(422, "validation_failed").places();
+    assert!(places.contains(&"/tokens/0/secret".into()) && places.contains(&"/tokens/2/no".into()), "{places:?}");
+    // A thousand secrets are more than 64 KiB.
+    let many: Vec<Value> = (0..1000).map(|n| json!({"secret": format!("{n:0>100}")})).collect();
+    operator.post("/admin/v1/tokens").json(&json!({"tokens": many})).send().await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn generations_are_found_canceled_and_submitted_anew() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Pro).await);
+    let id = customer.submitted("rain").await;
+    let path = format!("/admin/v1/generations/{id}");
+    operator.post(&format!("{path}/retry")).send().await.is_problem(409, "not_final");
+    let canceled = operator.post(&format!("{path}/cancel")).send().await;
+    assert_eq!(canceled.is(202).body["error"]["code"], "canceled_by_operator");
+    operator.post(&format!("{path}/cancel")).send().await.is_problem(409, "already_final");
+    let retried = operator.post(&format!("{path}/retry")).send().await;
+    assert_eq!(retried.is(202).body["retry_of"], id.to_string());
+    let new = retried.body["id"].as_str().unwrap();
+    customer.get(&format!("/v1/generations/{new}")).await.is(200);
+    app.finish_one().await;
+    let shown = operator.get(&format!("/admin/v1/generations/{new}")).await;
+    assert_eq!(shown.is(200).body["history"].as_array().unwrap().len(), 1);
+    assert_eq!(shown.body["timeline"].as_array().unwrap().len(), 4);
+    let account = customer.account;
+    for (query, count) in [
+        (format!("account={account}"), 2),
+        ("status=succeeded".to_owned(), 1),
+        ("error_code=canceled_by_operator".to_owned(), 1),
+        ("tier=free".to_owned(), 0),
+        ("stage=rendering".to_owned(), 0),
+    ] {
+        let listed = operator.get(&format!("/admin/v1/generations?{query}")).await;
+        assert_eq!(listed.body["data"].as_array().unwrap().len(), count, "{query}");
+    }
+    let answer = operator.get("/admin/v1/generations?account=x&stage=x&tier=x&error_code=x").await;
+    assert_eq!(answer.places(), ["account", "stage", "tier", "error_code"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_queue_is_counted_paused_and_resumed() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Pro).await);
+    customer.submitted("rain").await;
+    operator.post("/admin/v1/queue/pause").send().await.is(200);
+    let queue = operator.get("/admin/v1/queue").await;
+    assert_eq!((&queue.body["waiting"], &queue.body["paused"]), (&json!(1), &json!(true)));
+    assert_eq!(queue.body["by_tier"]["pro"], 1);
+    let backstage = app.backstage();
+    let worker = backstage.worker().await;
+    assert_eq!(worker.claim(1).await.len(), 0);
+    operator.post("/admin/v1/queue/resume").send().await.is(200);
+    assert_eq!(worker.claim(1).await.len(), 1);
+    let workers = operator.get("/admin/v1/workers").await;
+    let id = workers.body["data"][0]["id"].as_str().unwrap().to_owned();
+    operator.post(&format!("/admin/v1/workers/{id}/drain")).send().await.is(202);
+    operator.post("/admin/v1/workers/wrk_01h455vb4pex5vsknk084sn02q/drain").send().await.is_problem(404, "not_found");
+    let books = operator.get("/admin/v1/ledger/verify").await;
+    assert_eq!(books.is(200).body["ok"], true);
+    assert!(books.body["accounts"].as_i64().unwrap() >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_panics_is_an_internal_error() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let id = customer.submitted("rain").await;
+    app.generations.fail(crate::faults::Fault::Panics, 1);
+    let answer = customer.get(&format!("/v1/generations/{id}")).await;
+    assert_eq!((answer.status.as_u16(), answer.code()), (500, "internal"), "{}", answer.text);
+    customer.get(&format!("/v1/generations/{id}")).await.is(200);
+}

@@ -1,0 +1,126 @@
+//! Reading: one, many, the account and its ledger; never somebody else's.
+
+use crate::app::App;
+use domain::tier::Tier;
+use reqwest::Method;
+use serde_json::Value;
+use std::collections::HashSet;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entity_tag_changes_with_what_is_seen() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let path = format!("/v1/generations/{}", customer.submitted("rain").await);
+    let first = customer.get(&path).await;
+    let tag = first.header("etag").unwrap().to_owned();
+    for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()] {
+        let answer = customer.call(Method::GET, &path).header("if-none-match", &known).send().await;
+        answer.is(304);
+        assert_eq!((answer.text.as_str(), answer.header("etag")), ("", Some(tag.as_str())));
+    }
+    app.finish_one().await;
+    let answer = customer.call(Method::GET, &path).header("if-none-match", &tag).send().await;
+    answer.is(200);
+    assert_ne!(answer.header("etag"), Some(tag.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_else_s_unknown_and_malformed_are_one_answer() {
+    let app = App::start().await;
+    let (owner, other) = (app.rich().await, app.rich().await);
+    let id = owner.submitted("rain").await.to_string();
+    let mut bodies = HashSet::new();
+    for id in [id.as_str(), "gen_01h455vb4pex5vsknk084sn02q", "gen_x", "acc_01h455vb4pex5vsknk084sn02q", "%00", "x"] {
+        for (method, end) in
+            [(Method::GET, ""), (Method::POST, "/cancel"), (Method::GET, "/events"), (Method::GET, "/explain")]
+        {
+            let mut answer = other.call(method, &format!("/v1/generations/{id}{end}")).send().await;
+            answer.is_problem(404, "not_found");
+            for own in ["instance", "request_id"] {
+                answer.body.as_object_mut().unwrap().remove(own);
+            }
+            bodies.insert(answer.body.to_string());
+        }
+    }
+    assert_eq!(bodies.len(), 1, "{bodies:?}");
+    assert_eq!(other.get("/v1/generations").await.body["data"], Value::Array(vec![]));
+    owner.get(&format!("/v1/generations/{id}")).await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_neither_skip_nor_repeat_while_rows_arrive() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let mut expected = Vec::new();
+    for n in 0..7 {
+        expected.push(customer.submitted(&format!("song {n}")).await.to_string());
+    }
+    expected.reverse();
+    let (mut path, mut seen) = ("/v1/generations?limit=3&status=queued".to_owned(), Vec::new());
+    loop {
+        let page = customer.get(&path).await;
+        page.is(200);
+        let ids = page.body["data"].as_array().unwrap().iter().map(|g| g["id"].as_str().unwrap().to_owned());
+        seen.extend(ids);
+        customer.submitted("between").await;
+        assert_eq!(page.body["has_more"], !page.body["next_cursor"].is_null());
+        let Some(link) = page.header("link") else { break };
+        let target = link.strip_prefix('<').unwrap().split_once('>').unwrap();
+        assert_eq!(target.1, "; rel=\"next\"");
+        path = target.0.to_owned();
+    }
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_filtered() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let done = customer.submitted("first").await;
+    app.finish_one().await;
+    customer.submitted("second").await;
+    let listed = customer.get("/v1/generations?status=succeeded").await;
+    assert_eq!(listed.body["data"].as_array().unwrap().len(), 1);
+    assert_eq!(listed.body["data"][0]["id"], done.to_string());
+    assert_eq!(
+        customer.get("/v1/generations?created_before=2020-01-01T00:00:00Z").await.body["data"],
+        Value::Array(vec![])
+    );
+    assert_eq!(
+        customer.get("/v1/generations?created_after=2020-01-01T00:00:00Z").await.body["data"].as_array().unwrap().len(),
+        2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_ledger_adds_up_to_the_balance() {
+    let app = App::start().await;
+    let customer = app.customer(Tier::Pro).await;
+    let id = customer.submitted("rain").await;
+    customer.submitted("snow").await;
+    customer.post(&format!("/v1/generations/{id}/cancel")).send().await.is(202);
+    app.top_up(customer.account, 3).await;
+    let entries = customer.get("/v1/account/ledger?limit=100").await;
+    let entries = entries.body["data"].as_array().unwrap();
+    let sum: i64 = entries.iter().map(|entry| entry["amount"].as_i64().unwrap()).sum();
+    let account = customer.get("/v1/account").await;
+    assert_eq!(account.body["credits"]["balance"], sum);
+    assert_eq!(sum, 52);
+    let kinds: HashSet<_> = entries.iter().map(|entry| entry["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, HashSet::from(["grant", "debit", "refund", "top_up"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_it_waits_is_explained() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    customer.submitted("first").await;
+    let second = customer.submitted("second").await;
+    let answer = customer.get(&format!("/v1/generations/{second}/explain")).await;
+    answer.is(200);
+    assert_eq!(answer.body["position"], 2);
+    assert!(answer.body["reason"].is_string() && answer.body["unblocked_by"].is_string());
+    app.operator().post("/admin/v1/queue/pause").send().await.is(200);
+    let paused = customer.get(&format!("/v1/generations/{second}/explain")).await;
+    assert_eq!(paused.body["waiting_on"], "paused");
+}
