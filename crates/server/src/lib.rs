@@ -1,1 +1,25 @@
-//! server
+//! The composition root: which adapter stands behind each port, and what each executable is made of.
+//!
+//! The only crate that knows both modes. It decides nothing about generations: it reads settings, builds parts, joins them, and ends them
+//! in order. In reading order:
+//!
+//! * [`launch`]: what every process does around its service
+//! * [`compose`]: from settings to ports
+//! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`simulator`], [`migrate`], [`admin`],
+//!   [`demo`], [`healthcheck`]
+//! * [`command_line`]: what people type
+
+pub mod admin;
+pub mod all_in_one;
+pub mod command_line;
+pub mod compose;
+pub mod demo;
+pub mod gateway;
+pub mod healthcheck;
+pub mod launch;
+pub mod migrate;
+pub mod simulator;
+pub mod tier_keys;
+pub mod token_pool;
+pub mod up;
+pub mod worker;

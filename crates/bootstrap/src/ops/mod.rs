@@ -3,6 +3,7 @@
 //! The gateway mounts [`Ops::configure`] among its routes; other services run [`serve`]. Nothing here needs a key, so nothing here tells
 //! more than names and states.
 
+mod gather;
 mod limits;
 mod readiness;
 mod serve;
@@ -19,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 /// What the routes answer from.
 #[derive(Clone)]
 pub struct Ops {
-    pub registry: Registry,
+    /// One for each service in the process, and one for the process itself.
+    pub registries: Vec<Registry>,
     pub probes: Vec<Arc<dyn Probe>>,
     /// A process that is shutting down is not ready.
     pub shutdown: CancellationToken,
@@ -56,8 +58,8 @@ impl Ops {
     }
 
     pub fn configure_metrics(&self, app: &mut web::ServiceConfig) {
-        let registry = self.registry.clone();
-        app.route("/metrics", web::get().to(move || std::future::ready(metrics(&registry))));
+        let registries = self.registries.clone();
+        app.route("/metrics", web::get().to(move || std::future::ready(metrics(&registries))));
     }
 }
 
@@ -65,9 +67,9 @@ async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(serde_json::json!({"status": "ok"}))
 }
 
-fn metrics(registry: &Registry) -> HttpResponse {
+fn metrics(registries: &[Registry]) -> HttpResponse {
     let mut text = Vec::new();
-    match TextEncoder::new().encode(&registry.gather(), &mut text) {
+    match TextEncoder::new().encode(&gather::gather(registries), &mut text) {
         Ok(()) => HttpResponse::Ok().insert_header((CONTENT_TYPE, prometheus::TEXT_FORMAT)).body(text),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be written");

@@ -90,6 +90,8 @@ pub struct Worker {
     pub only: bool,
     pub slots: u32,
     pub starts_per_second: u32,
+    /// Between two looks at a render.
+    pub poll_longest: Duration,
     pub lease: Duration,
     pub drain: Duration,
 }

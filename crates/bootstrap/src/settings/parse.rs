@@ -38,6 +38,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
             only: values.flag("worker_only")?,
             slots: values.whole("generation_concurrency", 1..=10_000)?,
             starts_per_second: values.whole("generation_rate_limit", 1..=100_000)?,
+            poll_longest: values.millis("render_poll_longest", 100..=600_000)?,
             lease: Duration::from_secs(values.whole("lease_seconds", 3..=600)?),
             drain: Duration::from_secs(values.whole("drain_seconds", 1..=15)?),
         },

@@ -57,7 +57,7 @@ async fn with(probes: Vec<Dependency>, story: impl AsyncFnOnce(SocketAddr, Cance
     let address = listener.local_addr().unwrap();
     let (shutdown, until) = (CancellationToken::new(), CancellationToken::new());
     let probes = probes.into_iter().map(|probe| Arc::new(probe) as Arc<dyn Probe>).collect();
-    let ops = Ops { registry: registry().unwrap(), probes, shutdown: shutdown.clone() };
+    let ops = Ops { registries: vec![registry().unwrap()], probes, shutdown: shutdown.clone() };
     let (served, ()) = tokio::join!(serve(ops, listener, until.clone()), async {
         story(address, shutdown).await;
         until.cancel();

@@ -1,0 +1,207 @@
+//! `son1k admin …`: the operators' calls from a shell. Everything goes through the gateway's `/admin/v1`; nothing here opens a store.
+
+use crate::launch::say;
+use anyhow::{Context, bail};
+use bootstrap::{Settings, settings};
+use clap::Subcommand;
+use client::Client;
+use client::admin::{AccountQuery, ImportResult, NewAccount, TokenImport};
+use domain::ids::{AccountId, KeyId};
+use domain::tier::Tier;
+use secrecy::{ExposeSecret, SecretString};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// How many tokens one call takes.
+const TOKENS_A_CALL: usize = 1000;
+/// A file of tokens beyond this is a mistake.
+const FILE_LARGEST: u64 = 16 * 1024 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Customers
+    #[command(subcommand)]
+    Accounts(Accounts),
+    /// Their keys
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Upstream tokens
+    #[command(subcommand)]
+    Tokens(Tokens),
+    /// The books
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// What waits and what runs
+    Queue,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Accounts {
+    /// Make an account; prints its id
+    Create {
+        name: String,
+        /// free, pro, premium or enterprise
+        #[arg(long, default_value = "free", value_parser = tier)]
+        tier: Tier,
+        #[arg(long)]
+        email: Option<String>,
+    },
+    /// List accounts whose name or e-mail address has this text
+    List { text: Option<String> },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key; prints it, this once
+    Create {
+        account: AccountId,
+        #[arg(long, default_value = "default")]
+        name: String,
+    },
+    /// End a key; in force everywhere within 5 s
+    Revoke { account: AccountId, key: KeyId },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Import tokens from a file, one a line; - reads standard input
+    Import {
+        file: PathBuf,
+        /// Leases at once of each, instead of TOKEN_MAX_CONCURRENCY
+        #[arg(long)]
+        max_concurrency: Option<u32>,
+        #[arg(long)]
+        requests_per_minute: Option<u32>,
+    },
+    /// The pool in numbers
+    Pool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Recompute every balance on the live system, and name what does not add up
+    Verify,
+}
+
+fn tier(text: &str) -> Result<Tier, String> {
+    Tier::parse(text).ok_or_else(|| "free, pro, premium or enterprise".to_owned())
+}
+
+/// Runs one command against the gateway at `ADMIN_URL`, with `ADMIN_API_KEY` or the key that the data folder keeps.
+///
+/// # Errors
+/// A gateway that does not answer or refuses; books that do not add up; tokens that were refused.
+pub async fn admin(settings: Settings, command: Command) -> anyhow::Result<()> {
+    let key = match &settings.secrets.admin_key {
+        Some(key) => key.reveal().to_owned(),
+        None => settings::kept_secret(&settings.data_dir, "admin_api_key")?
+            .context("ADMIN_API_KEY is missing: the key of an operator")?,
+    };
+    let client = Client::new(&settings.admin_url, &key.into())?;
+    match command {
+        Command::Accounts(Accounts::Create { name, tier, email }) => {
+            let account = NewAccount { name, tier, email, overrides: None };
+            say(&client.admin().create_account(&account).await?.id.to_string());
+        }
+        Command::Accounts(Accounts::List { text }) => {
+            let page = client.admin().accounts(&AccountQuery { text, ..AccountQuery::default() }).await?;
+            for account in page.data {
+                say(&format!(
+                    "{}  {:<10}  {:<9}  {}",
+                    account.id,
+                    account.tier.name(),
+                    account.status.name(),
+                    account.name
+                ));
+            }
+        }
+        Command::Keys(Keys::Create { account, name }) => {
+            let made = client.admin().create_key(account, &name, None).await?;
+            say(made.key.as_ref().context("the gateway did not show the key")?.expose_secret());
+        }
+        Command::Keys(Keys::Revoke { account, key }) => {
+            client.admin().revoke_key(account, key).await?;
+            say("revoked");
+        }
+        Command::Tokens(Tokens::Import { file, max_concurrency, requests_per_minute }) => {
+            import(&client, &file, max_concurrency, requests_per_minute).await?;
+        }
+        Command::Tokens(Tokens::Pool) => {
+            let pool = client.admin().pool().await?;
+            say(&format!(
+                "{}: {} usable ({} to {} wanted), {} leases, {} cooling, {} quarantined, {} exhausted, {} disabled",
+                pool.status,
+                pool.usable,
+                pool.min,
+                pool.max,
+                pool.leased,
+                pool.cooling,
+                pool.quarantined,
+                pool.exhausted,
+                pool.disabled
+            ));
+        }
+        Command::Ledger(Ledger::Verify) => verify(&client).await?,
+        Command::Queue => {
+            let queue = client.admin().queue().await?;
+            say(&format!(
+                "{} waiting (oldest {:.0} s), {} active, {} rendering",
+                queue.waiting, queue.oldest_waiting_seconds, queue.active, queue.rendering
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn import(
+    client: &Client,
+    file: &Path,
+    max_concurrency: Option<u32>,
+    requests_per_minute: Option<u32>,
+) -> anyhow::Result<()> {
+    let text = read(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let lines = text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let tokens: Vec<TokenImport> = lines
+        .map(|line| TokenImport { max_concurrency, requests_per_minute, ..TokenImport::of(line.to_owned()) })
+        .collect();
+    if tokens.is_empty() {
+        bail!("{} has no tokens: one a line", file.display());
+    }
+    let (mut imported, mut known, mut refused) = (0, 0, Vec::new());
+    for (index, chunk) in tokens.chunks(TOKENS_A_CALL).enumerate() {
+        for (at, outcome) in client.admin().import_tokens(chunk).await?.into_iter().enumerate() {
+            match outcome.result {
+                ImportResult::Imported => imported += 1,
+                ImportResult::Duplicate => known += 1,
+                ImportResult::Refused => {
+                    refused.push((index * TOKENS_A_CALL + at + 1, outcome.reason.unwrap_or_default()))
+                }
+            }
+        }
+    }
+    say(&format!("{imported} imported, {known} known already, {} refused", refused.len()));
+    if let Some((number, reason)) = refused.first() {
+        bail!("token {number} was refused: {reason}");
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> std::io::Result<SecretString> {
+    let mut text = String::new();
+    let input: Box<dyn Read> =
+        if file == Path::new("-") { Box::new(std::io::stdin()) } else { Box::new(std::fs::File::open(file)?) };
+    input.take(FILE_LARGEST).read_to_string(&mut text)?;
+    Ok(text.into())
+}
+
+async fn verify(client: &Client) -> anyhow::Result<()> {
+    let verification = client.admin().verify().await?;
+    for discrepancy in &verification.discrepancies {
+        say(&format!("{}: {}", discrepancy.account_id, discrepancy.detail));
+    }
+    if !verification.ok {
+        bail!("the books of {} of {} accounts do not add up", verification.discrepancies.len(), verification.accounts);
+    }
+    say(&format!("the books of {} accounts add up", verification.accounts));
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! What people type. Parsing alone: each command's work is in the file of its name.
+
+use crate::{admin, demo, gateway, healthcheck, launch, migrate, simulator, token_pool, up, worker};
+use bootstrap::Role;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What every executable understands.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// A file of settings, instead of son1k.toml in the working directory
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// Print the settings that would be used, secrets masked, and end
+    #[arg(long, global = true)]
+    pub print_config: bool,
+}
+
+/// The executable of one service.
+#[derive(Debug, Parser)]
+#[command(version, about = None)]
+pub struct Service {
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Son1k: a dependable public API over slow, rate-limited generation upstreams.
+#[derive(Debug, Parser)]
+#[command(name = "son1k", version, about)]
+pub struct Son1k {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run everything in one process (with WORKER_ONLY=true, the worker alone)
+    Up,
+    /// Make one song from a sentence, with everything in one process
+    Demo(demo::Arguments),
+    /// Bring the database of DATABASE_URL up to date
+    Migrate,
+    /// Ask the gateway of this machine whether it is ready; for containers
+    Healthcheck,
+    /// Operate a running gateway
+    #[command(subcommand)]
+    Admin(admin::Command),
+}
+
+/// The executable of `role`'s service.
+pub fn service(role: Role) -> ExitCode {
+    let Common { config, print_config } = Service::parse().common;
+    let config = config.as_deref();
+    match role {
+        Role::Gateway => launch::launch(role, config, print_config, gateway::gateway),
+        Role::Worker => launch::launch(role, config, print_config, worker::worker),
+        Role::TokenPool => launch::launch(role, config, print_config, token_pool::token_pool),
+        Role::Simulator => launch::launch(role, config, print_config, simulator::simulator),
+        _ => son1k(),
+    }
+}
+
+/// `son1k`.
+pub fn son1k() -> ExitCode {
+    let Son1k { common: Common { config, print_config }, command } = Son1k::parse();
+    let config = config.as_deref();
+    match command {
+        Command::Up => launch::launch(Role::Up, config, print_config, up::up),
+        Command::Demo(arguments) => launch::launch(Role::Demo, config, print_config, |settings, shutdown| {
+            demo::demo(settings, arguments, shutdown)
+        }),
+        Command::Migrate => launch::launch(Role::Migrate, config, print_config, migrate::migrate),
+        Command::Healthcheck => launch::launch(Role::Operator, config, print_config, healthcheck::healthcheck),
+        Command::Admin(command) => {
+            launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, command))
+        }
+    }
+}

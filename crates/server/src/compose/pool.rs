@@ -1,0 +1,86 @@
+//! The token pool: within the process, or elsewhere over gRPC.
+
+use anyhow::Context;
+use bootstrap::Settings;
+use domain::ids::WorkerId;
+use domain::ports::{Backends, Upstream};
+use prometheus::Registry;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use std::time::Duration;
+use token_pool::{EncryptionKeys, Pool};
+use token_pool_rpc::RemotePool;
+use tokio_util::sync::CancellationToken;
+
+const STOPPED_WITHIN: Duration = Duration::from_secs(3);
+
+/// A pool within the process. It outlives the services that lease from it.
+pub struct OwnPool {
+    pub pool: Arc<Pool>,
+    shutdown: CancellationToken,
+}
+
+impl OwnPool {
+    /// Gives up the leadership, so that another replica need not wait for it.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        if tokio::time::timeout(STOPPED_WITHIN, self.pool.stopped()).await.is_err() {
+            tracing::warn!("the token pool did not stop in time");
+        }
+    }
+}
+
+/// What a pool is told, however it is reached.
+///
+/// # Errors
+/// When a secret is missing that the role was not asked for.
+pub fn pool_settings(
+    settings: &Settings,
+    backends: &Backends,
+    address: String,
+) -> anyhow::Result<token_pool::Settings> {
+    let keys = settings.secrets.token_keys.as_ref().context("TOKEN_ENCRYPTION_KEYS is missing")?;
+    let keys = EncryptionKeys::parse(keys.expose_secret()).context("TOKEN_ENCRYPTION_KEYS")?;
+    let internal = internal(settings)?;
+    let replica = WorkerId::new(backends.clock.now(), rand::random());
+    Ok(token_pool::Settings {
+        min: settings.pool.min,
+        max: settings.pool.max,
+        default_concurrency: settings.pool.token_concurrency,
+        address,
+        sole: settings.is_embedded(),
+        health_check_interval: settings.pool.health_check_interval,
+        ..token_pool::Settings::new(replica, keys, internal)
+    })
+}
+
+/// Starts a pool within the process.
+///
+/// # Errors
+/// Secrets that do not fit, or a store that cannot be read.
+pub async fn own_pool(
+    settings: &Settings,
+    backends: &Backends,
+    upstream: Option<Arc<dyn Upstream>>,
+    registry: &Registry,
+    address: String,
+) -> anyhow::Result<OwnPool> {
+    let shutdown = CancellationToken::new();
+    let pool_settings = pool_settings(settings, backends, address)?;
+    let (tokens, clock) = (backends.tokens.clone(), backends.clock.clone());
+    let pool = Pool::start(pool_settings, tokens, clock, upstream, registry, shutdown.clone()).await?;
+    Ok(OwnPool { pool, shutdown })
+}
+
+/// The pool at `TOKEN_POOL_URL`, where one is named.
+///
+/// # Errors
+/// An address or a secret that cannot be used.
+pub fn remote_pool(settings: &Settings) -> anyhow::Result<Option<Arc<RemotePool>>> {
+    let Some(url) = &settings.pool.url else { return Ok(None) };
+    Ok(Some(RemotePool::connect(url, internal(settings)?).context("TOKEN_POOL_URL")?))
+}
+
+fn internal(settings: &Settings) -> anyhow::Result<SecretString> {
+    settings.secrets.internal.clone().context("INTERNAL_AUTH_SECRET is missing")
+}
