@@ -1,7 +1,19 @@
 //! RabbitMQ out of reach in the middle of a run: submissions go on, nothing is lost, and it is found again by itself.
 
-use crate::system::TestApp;
+use crate::system::{TestApp, until};
 use std::time::{Duration, Instant};
+
+/// The gateway notices, and goes on being ready.
+async fn says(app: &TestApp, status: &str) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    until(&format!("/readyz says {status}"), Duration::from_secs(30), async || {
+        let answer = http.get(format!("{}/readyz", app.url)).send().await.unwrap();
+        assert_eq!(answer.status(), reqwest::StatusCode::OK);
+        let said: serde_json::Value = answer.json().await.unwrap();
+        (said["status"] == status).then_some(())
+    })
+    .await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn submissions_go_on_and_nothing_is_lost() {
@@ -11,6 +23,7 @@ async fn submissions_go_on_and_nothing_is_lost() {
     let mut ids = customer.submits_many(50).await;
 
     app.broker().cut();
+    says(&app, "degraded").await;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(6) {
         let sent = Instant::now();
@@ -20,6 +33,7 @@ async fn submissions_go_on_and_nothing_is_lost() {
     // Work is found without a ring.
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
     app.broker().heal();
+    says(&app, "ok").await;
 
     ids.extend(customer.submits_many(50).await);
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;

@@ -5,7 +5,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod bad_upstream;
 mod broker_gone;
+mod first_try;
 mod killed_all_in_one;
 mod killed_worker;
 mod refusals;

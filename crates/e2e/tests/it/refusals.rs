@@ -148,7 +148,7 @@ async fn tiers_and_credits(app: &TestApp) {
     poor.submits_many(2).await;
     assert_eq!(poor.is_refused(&Submission::of("p")).await, (402, "credits_exhausted".to_owned()));
 
-    let again = Submission { idempotency_key: Some("an order".into()), ..Submission::of("p") };
+    let again = Submission { idempotency_key: Some("an-order".into()), ..Submission::of("p") };
     let rich = app.operator.opens_unlimited_account().await;
     rich.client.submit(&again).await.unwrap();
     let other = Submission { request: Submission::of("another").request, ..again };

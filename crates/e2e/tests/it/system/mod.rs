@@ -11,7 +11,7 @@ mod test_app;
 mod upstream;
 
 pub(crate) use customer::Customer;
-pub(crate) use process::{Environment, Signal, run_to_end};
+pub(crate) use process::{Environment, Process, Signal, run_to_end};
 pub(crate) use test_app::{Mode, TestApp};
 
 use std::time::{Duration, Instant};

@@ -16,6 +16,7 @@ pub(crate) struct Call {
     pub call: String,
     pub key: Option<String>,
     pub upstream_id: Option<String>,
+    pub fault: Option<String>,
 }
 
 impl Upstream {
