@@ -5,25 +5,22 @@
 //! concurrency. The ledger is read every few seconds: what it names is added, what it no longer names goes, and a grant that it has not
 //! named in time goes too.
 
+mod entry;
+mod reading;
+
+pub use entry::Terms;
+pub use reading::{Reconciled, Ticket};
+
 use crate::health::{Event, Health, Policy, State};
 use crate::pace::Pace;
 use domain::Timestamp;
 use domain::ids::{LeaseId, TokenId, WorkerId};
 use domain::ports::tokens::Epoch;
-use domain::token::{LeaseOutcome, NamedLease};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use domain::token::LeaseOutcome;
+use entry::{Entry, Lease, Place, Standing};
+use reading::Reading;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
-
-/// A token, as the book takes it in.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    pub id: TokenId,
-    /// Leases at once, at least 1.
-    pub max_concurrency: u32,
-    pub requests_per_minute: Option<u32>,
-    pub expires_at: Option<Timestamp>,
-    pub health: Health,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
@@ -49,89 +46,6 @@ pub enum Released {
     Unknown,
     /// The token's stored state is to be written where it changed.
     Freed { token: TokenId, changed: bool },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// Granted here, not yet seen in the ledger.
-    Granted,
-    /// Seen in a work row, owned so.
-    Named { owner: Option<WorkerId> },
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Lease {
-    token: TokenId,
-    /// Whom the secret was given to, as far as this book knows.
-    holder: Option<WorkerId>,
-    /// The holder asked for any token, not for this one.
-    by_count: bool,
-    granted_at: Timestamp,
-    standing: Standing,
-}
-
-/// Share of its concurrency in use, then how long ago it was used, then its id.
-type Place = (u64, u64, TokenId);
-
-struct Entry {
-    terms: Terms,
-    pace: Option<Pace>,
-    /// The pace allows no start before this.
-    paced_until: Option<Timestamp>,
-    leases: Vec<LeaseId>,
-    trial: Option<LeaseId>,
-    last_used: u64,
-    fence: u64,
-    place: Option<Place>,
-    recovery: Option<Timestamp>,
-}
-
-impl Entry {
-    fn leased(&self) -> u32 {
-        u32::try_from(self.leases.len()).unwrap_or(u32::MAX)
-    }
-
-    /// May it be leased now, its pace aside?
-    fn open(&self) -> bool {
-        let health = match self.terms.health.state {
-            State::Usable => true,
-            State::HalfOpen => self.trial.is_none(),
-            _ => false,
-        };
-        health && self.leased() < self.terms.max_concurrency
-    }
-
-    fn recovery(&self) -> Option<Timestamp> {
-        match self.terms.health.state {
-            State::Cooling { until } => Some(until),
-            State::Usable | State::HalfOpen => self.paced_until,
-            _ => None,
-        }
-    }
-}
-
-/// Names one reading of the ledger: the last that began is the one that counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u64);
-
-struct Reading {
-    ticket: Ticket,
-    begun: Timestamp,
-    /// What came back while the ledger was being read: its answer may still name it.
-    released: HashSet<LeaseId>,
-}
-
-/// What a reading of the ledger changed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reconciled {
-    /// Named by the ledger, unknown here: a failover or a restart.
-    pub added: usize,
-    /// Named once, no longer.
-    pub gone: usize,
-    /// Granted and never named.
-    pub lapsed: usize,
-    /// Tokens whose stored state is to be written.
-    pub changed: Vec<TokenId>,
 }
 
 pub struct LeaseBook {
@@ -432,75 +346,5 @@ impl LeaseBook {
         }
         let event = if on_trial && outcome == LeaseOutcome::Ok { Event::TrialPassed } else { Event::Outcome(outcome) };
         Released::Freed { token, changed: self.happen(token, &event, now) || event == Event::TrialPassed }
-    }
-
-    /// The ledger's work rows are about to be read.
-    pub fn reading_begins(&mut self, now: Timestamp) -> Ticket {
-        self.turn += 1;
-        let ticket = Ticket(self.turn);
-        self.reading = Some(Reading { ticket, begun: now, released: HashSet::new() });
-        ticket
-    }
-
-    /// What the reading found. `None`: another one has begun since; nothing was changed.
-    pub fn reading_ends(&mut self, ticket: Ticket, named: &[NamedLease], now: Timestamp) -> Option<Reconciled> {
-        let reading = self.reading.take_if(|reading| reading.ticket == ticket)?;
-        self.tick(now);
-        let mut done = Reconciled::default();
-        let mut seen = HashSet::with_capacity(named.len());
-        for name in named {
-            seen.insert(name.lease_id);
-            if let Some(lease) = self.leases.get_mut(&name.lease_id) {
-                lease.standing = Standing::Named { owner: name.owner };
-            } else if !reading.released.contains(&name.lease_id)
-                && let Some(entry) = self.tokens.get_mut(&name.token_id)
-            {
-                entry.leases.push(name.lease_id);
-                let lease = Lease {
-                    token: name.token_id,
-                    // Whoever owned it at first sight was given it by an earlier leader.
-                    holder: name.owner,
-                    by_count: false,
-                    granted_at: now,
-                    standing: Standing::Named { owner: name.owner },
-                };
-                self.leases.insert(name.lease_id, lease);
-                self.refile(name.token_id);
-                done.added += 1;
-            }
-        }
-        let over: Vec<(LeaseId, bool)> = self
-            .leases
-            .iter()
-            .filter(|(id, _)| !seen.contains(id))
-            .filter_map(|(id, lease)| match lease.standing {
-                Standing::Named { .. } => Some((*id, true)),
-                Standing::Granted => (lease.granted_at + self.hold <= reading.begun).then_some((*id, false)),
-            })
-            .collect();
-        for (id, named) in over {
-            self.drop_lease(id);
-            *(if named { &mut done.gone } else { &mut done.lapsed }) += 1;
-        }
-        done.changed = self.pass_trials(now);
-        Some(done)
-    }
-
-    /// Trials whose submission the upstream evidently took.
-    fn pass_trials(&mut self, now: Timestamp) -> Vec<TokenId> {
-        let passed: Vec<TokenId> = self
-            .tokens
-            .iter()
-            .filter(|(_, entry)| {
-                entry.trial.and_then(|id| self.leases.get(&id)).is_some_and(|lease| {
-                    matches!(lease.standing, Standing::Named { .. }) && lease.granted_at + self.policy.trial <= now
-                })
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for id in &passed {
-            self.happen(*id, &Event::TrialPassed, now);
-        }
-        passed
     }
 }

@@ -11,6 +11,13 @@ use token_pool::{Pool, PoolStartError};
 use token_pool_rpc::RemotePool;
 use tokio_util::sync::CancellationToken;
 
+/// A leadership short enough to lose.
+const LEAD: Duration = Duration::from_millis(800);
+
+fn brief(settings: &mut token_pool::Settings) {
+    settings.lead_lease = LEAD;
+}
+
 async fn patiently(pool: &RemotePool, request: AcquireRequest) -> Acquired {
     let begun = Instant::now();
     loop {
@@ -24,8 +31,8 @@ async fn patiently(pool: &RemotePool, request: AcquireRequest) -> Acquired {
 #[tokio::test]
 async fn a_follower_s_callers_are_led_to_the_leader() {
     let ledger = ledger().await;
-    let leader = Replica::start(&ledger.at, |_| {}).await;
-    let follower = Replica::start(&ledger.at, |_| {}).await;
+    let leader = Replica::start(&ledger.at, brief).await;
+    let follower = Replica::start(&ledger.at, brief).await;
     assert!(leader.pool.leads() && !follower.pool.leads());
     import(&*follower.client, 2, 1).await;
     assert_eq!(leases(&*follower.client, any(a_worker(), 5)).await.len(), 2);
@@ -49,9 +56,8 @@ async fn a_follower_s_callers_are_led_to_the_leader() {
 /// A replica on a runtime of its own, so that it can be killed as a process is: nothing is resigned, nothing is said.
 fn doomed(ledger: &Ledger) -> (tokio::runtime::Runtime, Replica) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let replica = std::thread::scope(|scope| {
-        scope.spawn(|| runtime.block_on(Replica::start(&ledger.at, |_| {}))).join().unwrap()
-    });
+    let replica =
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(Replica::start(&ledger.at, brief))).join().unwrap());
     (runtime, replica)
 }
 
@@ -59,7 +65,7 @@ fn doomed(ledger: &Ledger) -> (tokio::runtime::Runtime, Replica) {
 async fn a_killed_leader_s_leases_are_neither_doubled_nor_lost() {
     let ledger = ledger().await;
     let (runtime, leader) = doomed(&ledger);
-    let heir = Replica::start(&ledger.at, |_| {}).await;
+    let heir = Replica::start(&ledger.at, brief).await;
     let both = format!("{},{}", leader.address, heir.address);
     let client = RemotePool::connect(&both, SecretString::from(SECRET)).unwrap();
     import(&*client, 2, 2).await;
@@ -98,7 +104,8 @@ async fn a_store_without_history_and_a_sole_process_serve_at_once() {
     let ledger = ledger().await;
     let start = async |sole| {
         let shutdown = CancellationToken::new();
-        let settings = token_pool::Settings { sole, grant: Duration::from_secs(60), ..settings(&ledger.at) };
+        let settings =
+            token_pool::Settings { sole, grant: Duration::from_secs(60), lead_lease: LEAD, ..settings(&ledger.at) };
         let registry = prometheus::Registry::new();
         let pool =
             Pool::start(settings, ledger.at.tokens.clone(), ledger.at.clock.clone(), None, &registry, shutdown.clone());

@@ -1,13 +1,19 @@
 //! Importing: the pool's range, duplicates, what is refused, and what becomes of rows that were tampered with.
 
-use crate::world::{KEYS, Replica, a_worker, any, dry, import, leases, ledger, secrets, seen, settings};
+use crate::world::{KEYS, Replica, a_worker, any, dry, import, leases, ledger, secrets, seen, settings, until};
+use async_trait::async_trait;
+use domain::Timestamp;
+use domain::ids::{TokenId, WorkerId};
+use domain::ports::StoreError;
 use domain::ports::pool::PoolError;
-use domain::ports::tokens::{Epoch, Leadership};
-use domain::ports::{TokenAdmin, TokenLeases};
-use domain::token::{ImportOutcome, PoolStatus, TokenImport, TokenRecord, TokenState};
+use domain::ports::tokens::{Epoch, Guarded, Leadership};
+use domain::ports::{TokenAdmin, TokenLeases, Tokens};
+use domain::token::{ImportOutcome, NamedLease, PoolStatus, TokenImport, TokenRecord, TokenState};
 use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
 use std::time::Duration;
-use token_pool::EncryptionKeys;
+use token_pool::{EncryptionKeys, Pool};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn the_pool_is_low_at_49_well_at_50_full_at_2000() {
@@ -157,4 +163,65 @@ async fn a_new_first_key_seals_and_the_old_one_still_opens() {
     assert!(replica.client.acquire(any(a_worker(), 20)).await.is_ok());
     assert_eq!(replica.client.stats().await.unwrap().leased, 11);
     replica.stop().await;
+}
+
+/// A ledger that commits imports and loses the answer.
+struct Forgetful(Arc<dyn Tokens>);
+
+#[async_trait]
+impl Tokens for Forgetful {
+    async fn lead(&self, replica: WorkerId, address: &str, lease: Duration) -> Result<Leadership, StoreError> {
+        self.0.lead(replica, address, lease).await
+    }
+
+    async fn resign(&self, replica: WorkerId) -> Result<(), StoreError> {
+        self.0.resign(replica).await
+    }
+
+    async fn load(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        self.0.load().await
+    }
+
+    async fn import(
+        &self,
+        epoch: Epoch,
+        tokens: Vec<TokenRecord>,
+        max: u32,
+    ) -> Result<Option<Vec<ImportOutcome>>, StoreError> {
+        self.0.import(epoch, tokens, max).await?;
+        Err(StoreError::InDoubt("the connection went".to_owned()))
+    }
+
+    async fn set_state(
+        &self,
+        epoch: Epoch,
+        id: TokenId,
+        state: TokenState,
+        until: Option<Timestamp>,
+        reason: Option<String>,
+    ) -> Result<Guarded, StoreError> {
+        self.0.set_state(epoch, id, state, until, reason).await
+    }
+
+    async fn delete(&self, epoch: Epoch, id: TokenId) -> Result<Guarded, StoreError> {
+        self.0.delete(epoch, id).await
+    }
+
+    async fn leases(&self) -> Result<Vec<NamedLease>, StoreError> {
+        self.0.leases().await
+    }
+}
+
+#[tokio::test]
+async fn an_import_in_doubt_is_found_by_itself() {
+    let ledger = ledger().await;
+    let store = Arc::new(Forgetful(ledger.at.tokens.clone()));
+    let (stop, registry) = (CancellationToken::new(), prometheus::Registry::new());
+    let pool = Pool::start(settings(&ledger.at), store, ledger.at.clock.clone(), None, &registry, stop.clone()).await;
+    let pool = pool.unwrap();
+    assert!(matches!(pool.import(secrets(0, 3)).await, Err(PoolError::Unavailable(_))));
+    until(async || (pool.stats().await.unwrap().usable == 3).then_some(())).await;
+    assert_eq!(leases(&*pool, any(a_worker(), 3)).await.len(), 3);
+    stop.cancel();
+    pool.stopped().await;
 }

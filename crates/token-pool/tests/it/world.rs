@@ -38,12 +38,12 @@ pub(crate) async fn ledger() -> Ledger {
     Ledger { at, _folder: folder }
 }
 
-/// Settings of a replica, with times short enough for stories.
+/// Settings of a replica: reconciled often enough for stories, and led for longer than one, however busy the machine is.
 pub(crate) fn settings(at: &Fixture) -> Settings {
     let replica = WorkerId::new(at.now(), rand::random());
     let keys = EncryptionKeys::parse(KEYS).unwrap();
     Settings {
-        lead_lease: Duration::from_millis(600),
+        lead_lease: Duration::from_secs(20),
         grant: Duration::from_millis(400),
         grant_hold: Duration::from_millis(1_000),
         reconcile_interval: Duration::from_millis(150),
@@ -67,6 +67,7 @@ impl Replica {
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test's runtime")]
+    /// As [`Replica::start`], with an upstream to probe.
     pub(crate) async fn start_with(
         at: &Fixture,
         upstream: Option<Arc<dyn Upstream>>,
