@@ -1,7 +1,7 @@
 //! The gateway: HTTP in, 202 out, events back; and the operators' API.
 //!
-//! A request passes, in this order: [`observe`] (request id, span, metrics, problem bodies), [`admit`] (who asks, how often), its
-//! route, and there [`body`], the domain's parser, and one call of a port. It depends on no adapter: stores, doorbell and limiter come
+//! A request passes, in this order: `observe` (request id, span, metrics, problem bodies), `admit` (who asks, how often), its
+//! route, and there `body`, the domain's parser, and one call of a port. It depends on no adapter: stores, doorbell and limiter come
 //! as [`domain::ports::Backends`]. It reads no environment, installs no signal handler and owns no listener: the caller does.
 //!
 //! Not here: webhooks, upstream callbacks, the console, the health and metrics pages (the composition root mounts those by [`Ops`]).
