@@ -81,7 +81,7 @@ impl Hub {
                 _ = tick.tick() => self.all(),
                 heard = rings.next() => match heard {
                     Some(Heard::Rang(changes)) => {
-                        self.metrics.rang("heard", "ok");
+                        self.metrics.rang("heard", "rang");
                         self.note(&changes)
                     }
                     Some(Heard::Missed) => {

@@ -76,26 +76,26 @@ impl Ringer {
                 }
             }
             if work {
-                self.sent(timeout(SENT_WITHIN, doorbell.ring_workers()).await);
+                self.sent("to_workers", timeout(SENT_WITHIN, doorbell.ring_workers()).await);
             }
             if !notices.is_empty() {
                 let notices = Vec::from(notices);
-                self.sent(timeout(SENT_WITHIN, doorbell.notify_workers(&notices)).await);
+                self.sent("notices", timeout(SENT_WITHIN, doorbell.notify_workers(&notices)).await);
             }
             if !changes.is_empty() {
                 let changes = Vec::from(changes);
-                self.sent(timeout(SENT_WITHIN, doorbell.ring_gateways(&changes)).await);
+                self.sent("to_gateways", timeout(SENT_WITHIN, doorbell.ring_gateways(&changes)).await);
             }
         }
     }
 
-    fn sent(&self, result: Result<Result<(), DoorbellError>, tokio::time::error::Elapsed>) {
+    fn sent(&self, direction: &str, result: Result<Result<(), DoorbellError>, tokio::time::error::Elapsed>) {
         let failed = match result {
-            Ok(Ok(())) => return self.metrics.rang("sent", "ok"),
+            Ok(Ok(())) => return self.metrics.rang(direction, "sent"),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "the doorbell did not answer in time".to_owned(),
         };
-        self.metrics.rang("sent", "failed");
+        self.metrics.rang(direction, "failed");
         tracing::warn!(error = failed, "a ring was not sent");
     }
 }
