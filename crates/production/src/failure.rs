@@ -31,11 +31,6 @@ impl Failure {
             other => other,
         }
     }
-
-    /// Whether the same batch without one of its items might pass.
-    pub(crate) const fn may_be_one_items(&self) -> bool {
-        matches!(self, Self::Contended(_) | Self::Corrupt(_))
-    }
 }
 
 impl From<sqlx::Error> for Failure {

@@ -57,6 +57,20 @@ pub enum ConnectError {
     Schema(#[from] SchemaError),
 }
 
+/// When a connection was last found broken. Where one broke, its neighbours are likely to have, so those that lay idle then are asked first.
+#[derive(Clone, Default)]
+struct Suspicion(Arc<Mutex<Option<Instant>>>);
+
+impl Suspicion {
+    fn raise(&self) {
+        *inside(&self.0) = Some(Instant::now());
+    }
+
+    fn falls_on(&self, idle_for: Duration) -> bool {
+        idle_for > TRUSTED_FOR || inside(&self.0).is_some_and(|at| idle_for >= at.elapsed())
+    }
+}
+
 /// `Accounts`, `Generations`, `Work`, `Tokens`, `LedgerClock` and `Probe` on PostgreSQL.
 pub struct Ledger {
     pub(crate) pool: PgPool,
@@ -64,6 +78,7 @@ pub struct Ledger {
     pub(crate) renewals: PgPool,
     pub(crate) tiers: Tiers,
     pub(crate) backlog: Mutex<Option<(Instant, u64)>>,
+    suspicion: Suspicion,
     clock: Arc<Clock>,
     following: AbortHandle,
 }
@@ -76,7 +91,12 @@ impl std::fmt::Debug for Ledger {
 
 /// Parses the URL and binds what the server is to hold us to.
 pub(crate) fn options(url: &SecretString) -> Result<PgConnectOptions, ConnectError> {
-    let options = PgConnectOptions::from_str(url.expose_secret()).map_err(|_| ConnectError::Url)?;
+    let url = url.expose_secret();
+    // The parser takes any scheme for its own.
+    if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+        return Err(ConnectError::Url);
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| ConnectError::Url)?;
     Ok(options.application_name("son1k"))
 }
 
@@ -85,8 +105,9 @@ impl Ledger {
     pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
         let options = options(&settings.database_url)?.options(SERVER_BOUNDS);
         let out_of_reach = |error: sqlx::Error| ConnectError::Unreachable(error.to_string());
-        let renewals = pool_options(0, 1).connect_lazy_with(options.clone());
-        let pool = pool_options(settings.pool_min, settings.pool_max.max(1))
+        let suspicion = Suspicion::default();
+        let renewals = pool_options(0, 1, &suspicion).connect_lazy_with(options.clone());
+        let pool = pool_options(settings.pool_min, settings.pool_max.max(1), &suspicion)
             .connect_with(options)
             .await
             .map_err(out_of_reach)?;
@@ -119,7 +140,15 @@ impl Ledger {
             )]
             tokio::spawn(async move { clock.follow(pool).await }).abort_handle()
         };
-        Ok(Arc::new(Self { pool, renewals, tiers: settings.tiers, backlog: Mutex::new(None), clock, following }))
+        Ok(Arc::new(Self {
+            pool,
+            renewals,
+            tiers: settings.tiers,
+            backlog: Mutex::new(None),
+            suspicion,
+            clock,
+            following,
+        }))
     }
 
     /// Lets what is under way end, for a few seconds at most, and closes the connections.
@@ -147,8 +176,7 @@ impl Ledger {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let again = |failure: &Failure| matches!(failure, Failure::Contended(_) | Failure::Lost(_));
-        match tokio::time::timeout(CALL_MOST, repeat(call, TRIES, again)).await {
+        match tokio::time::timeout(CALL_MOST, self.repeat(TRIES, call)).await {
             Ok(outcome) => outcome.map_err(StoreError::from),
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         }
@@ -160,19 +188,44 @@ impl Ledger {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        self.write_within(TRIES, call).await.map_err(StoreError::from)
+        self.write_trying(TRIES, call).await.map_err(StoreError::from)
     }
 
-    pub(crate) async fn write_within<T, F, Fut>(&self, tries: u32, call: F) -> Result<T, Failure>
+    /// The same with the failure as it was, and with at most this many tries where a lock was not given.
+    pub(crate) async fn write_trying<T, F, Fut>(&self, contended: u32, call: F) -> Result<T, Failure>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let again = |failure: &Failure| matches!(failure, Failure::Contended(_) | Failure::Lost(_));
-        match tokio::time::timeout(CALL_MOST, repeat(call, tries, again)).await {
+        match tokio::time::timeout(CALL_MOST, self.repeat(contended, call)).await {
             Ok(outcome) => outcome,
             // Whether the commit had been sent, nobody knows any more.
             Err(_) => Err(Failure::InDoubt("no answer in time".to_owned())),
+        }
+    }
+
+    async fn repeat<T, F, Fut>(&self, contended: u32, call: F) -> Result<T, Failure>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<T, Failure>>,
+    {
+        let mut tried = 1;
+        loop {
+            let outcome = call().await;
+            if let Err(Failure::Lost(_) | Failure::InDoubt(_)) = &outcome {
+                self.suspicion.raise();
+            }
+            let most = match &outcome {
+                Err(Failure::Contended(_)) => contended,
+                Err(Failure::Lost(_)) => TRIES,
+                _ => return outcome,
+            };
+            if tried >= most {
+                return outcome;
+            }
+            tracing::debug!(tried, "a call of the ledger is repeated");
+            tokio::time::sleep(Duration::from_millis(5 << tried).mul_f64(rand::random())).await;
+            tried += 1;
         }
     }
 }
@@ -182,33 +235,17 @@ pub(crate) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(),
     transaction.commit().await.map_err(Failure::unconfirmed)
 }
 
-async fn repeat<T, F, Fut>(call: F, tries: u32, again: impl Fn(&Failure) -> bool) -> Result<T, Failure>
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = Result<T, Failure>>,
-{
-    let mut tried = 1;
-    loop {
-        match call().await {
-            Err(failure) if tried < tries && again(&failure) => {
-                tracing::debug!(?failure, tried, "a call of the ledger is repeated");
-                tokio::time::sleep(Duration::from_millis(5 << tried).mul_f64(rand::random())).await;
-                tried += 1;
-            }
-            outcome => return outcome,
-        }
-    }
-}
-
-fn pool_options(min: u32, max: u32) -> PgPoolOptions {
+fn pool_options(min: u32, max: u32, suspicion: &Suspicion) -> PgPoolOptions {
+    let suspicion = suspicion.clone();
     PgPoolOptions::new()
         .min_connections(min.min(max))
         .max_connections(max)
         .acquire_timeout(ACQUIRE_WITHIN)
         .test_before_acquire(false)
-        .before_acquire(|connection, idle| {
+        .before_acquire(move |connection, idle| {
+            let suspect = suspicion.falls_on(idle.idle_for);
             Box::pin(async move {
-                if idle.idle_for > TRUSTED_FOR {
+                if suspect {
                     // An error closes this one, and the pool goes on to another.
                     tokio::time::timeout(PROBE_WITHIN, connection.ping())
                         .await

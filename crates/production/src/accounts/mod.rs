@@ -2,13 +2,14 @@
 
 mod audit;
 mod authenticate;
-mod change;
 mod credits;
-mod directory;
 mod keys;
+mod profile;
+mod system;
 mod verify;
 
 use crate::ledger::Ledger;
+use crate::work::retag;
 use async_trait::async_trait;
 use domain::account::{Account, KeyRecord, Principal};
 use domain::api_key::KeyHash;
@@ -26,24 +27,24 @@ impl Accounts for Ledger {
     }
 
     async fn create(&self, account: NewAccount) -> Result<Account, StoreError> {
-        self.write(|| directory::create(self, &account)).await
+        self.write(|| profile::create(self, &account)).await
     }
 
     async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
-        self.read(|| directory::show(self, id)).await
+        self.read(|| profile::show(self, id)).await
     }
 
     async fn list(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
-        self.read(|| directory::list(self, filter, page)).await
+        self.read(|| profile::list(self, filter, page)).await
     }
 
     async fn change(&self, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
-        let changed = self.write(|| change::change(self, id, &change)).await?;
+        let changed = self.write(|| profile::change(self, id, &change)).await?;
         if let Some(account) = &changed {
             let share = account.limits(&self.tiers).share;
             let mut from = None;
             loop {
-                from = self.write(|| change::retag(self, id, share, from)).await?;
+                from = self.write(|| retag(self, id, share, from)).await?;
                 if from.is_none() {
                     break;
                 }
@@ -70,7 +71,7 @@ impl Accounts for Ledger {
     }
 
     async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError> {
-        self.write(|| keys::ensure_system(self, &account, &key)).await
+        self.write(|| system::ensure_system(self, &account, &key)).await
     }
 
     async fn top_up(&self, top_up: TopUp) -> Result<Option<CreditEntry>, StoreError> {

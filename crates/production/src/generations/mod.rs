@@ -1,14 +1,15 @@
 //! The `Generations` port, one use case a file. Which calls may be repeated is said here; what they do, there.
 
+mod attempts;
 mod cancel;
-mod expire;
+mod end;
 mod list;
 mod queue;
 mod retain;
 mod show;
 mod submit;
 
-pub(crate) use cancel::End;
+pub(crate) use end::End;
 
 use crate::ledger::Ledger;
 use async_trait::async_trait;
@@ -45,7 +46,7 @@ impl Generations for Ledger {
     }
 
     async fn attempts(&self, id: GenerationId) -> Result<Vec<Attempt>, StoreError> {
-        self.read(|| show::attempts(self, id)).await
+        self.read(|| attempts::attempts(self, id)).await
     }
 
     async fn cancel(&self, scope: Scope, id: GenerationId, by: CanceledBy) -> Result<Canceled, StoreError> {
@@ -60,7 +61,7 @@ impl Generations for Ledger {
     }
 
     async fn expire(&self, limit: u16) -> Result<Vec<(Change, bool)>, StoreError> {
-        self.write(|| expire::expire(self, limit)).await
+        self.write(|| cancel::expire(self, limit)).await
     }
 
     async fn backlog(&self, account_id: AccountId) -> Result<Backlog, StoreError> {

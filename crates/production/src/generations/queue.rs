@@ -59,7 +59,7 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
            cross join (
                select count(*) as finished, count(*) filter (where outcome = 'failed') as failed,
                       percentile_cont(array[0.5, 0.95, 0.99]) within group (order by waited_seconds) as waits
-               from attempts where outcome in ('succeeded', 'failed') and ended_at > now() - interval '5 minutes') ended"#
+               from attempts where outcome in ('succeeded', 'failed', 'canceled') and ended_at > now() - interval '5 minutes') ended"#
     )
     .fetch_one(&ledger.pool)
     .await?;

@@ -1,4 +1,5 @@
-//! What is forgotten: job history beyond its count, idempotency keys after a day, results after their time. Credits and accounts never are.
+//! What is forgotten: job history beyond its count, idempotency keys and dead workers after a day, results after their time. Credits and accounts
+//! never are.
 //!
 //! One step of at most 500 rows of each kind, each in a short transaction of its own, off the hot path.
 
@@ -21,7 +22,8 @@ pub(super) async fn retain(
     let history = ledger.write(|| history(ledger, succeeded, failed)).await?;
     let keys = ledger.write(|| keys(ledger)).await?;
     let results = ledger.write(|| results(ledger, results_for)).await?;
-    Ok(history + keys + results)
+    let workers = ledger.write(|| workers(ledger)).await?;
+    Ok(history + keys + results + workers)
 }
 
 async fn history(ledger: &Ledger, succeeded: u32, failed: u32) -> Result<u64, Failure> {
@@ -29,14 +31,13 @@ async fn history(ledger: &Ledger, succeeded: u32, failed: u32) -> Result<u64, Fa
     let keep = OUTCOMES.map(|outcome| i64::from(if outcome == "succeeded" { succeeded } else { failed }));
     let mut connection = ledger.connection().await?;
     let gone = sqlx::query!(
-        r#"delete from attempts a using (
-               select old.generation_id, old.fence
+        r#"delete from attempts where ctid = any(array(
+               select old.ctid
                from unnest($1::text[], $2::bigint[]) as kept (outcome, count)
                cross join lateral (
-                   select generation_id, fence from attempts where outcome = kept.outcome
+                   select ctid from attempts where outcome = kept.outcome
                    order by ended_at desc, generation_id desc, fence desc offset kept.count limit $3) old
-               limit $3) old
-           where a.generation_id = old.generation_id and a.fence = old.fence"#,
+               limit $3))"#,
         &outcomes,
         &keep,
         STEP,
@@ -76,6 +77,24 @@ async fn results(ledger: &Ledger, results_for: Duration) -> Result<u64, Failure>
                order by o.id limit $2) old
            where g.id = old.id"#,
         seconds(results_for),
+        STEP,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(Failure::unconfirmed)?;
+    Ok(gone.rows_affected())
+}
+
+/// Dead workers that own nothing any more.
+async fn workers(ledger: &Ledger) -> Result<u64, Failure> {
+    let mut connection = ledger.connection().await?;
+    let gone = sqlx::query!(
+        r#"delete from workers g using (
+               select d.id from workers d
+               where d.state = 'dead' and d.renewed_at < now() - interval '24 hours'
+                 and not exists (select from work w where w.owner = d.id)
+               limit $1 for update skip locked) old
+           where g.id = old.id"#,
         STEP,
     )
     .execute(&mut *connection)

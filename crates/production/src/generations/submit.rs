@@ -1,8 +1,8 @@
 //! Submissions accepted in batches: the accounts locked, what deciding needs read in a fresh snapshot, the domain asked, everything written at
 //! once. Five round trips, however many submissions.
 //!
-//! The port has one answer for the whole batch, so a batch in which one item cannot be decided fails as one; its neighbours are accepted
-//! all the same, in smaller batches, and whoever asks for them again by their ids is told so.
+//! The port has one answer for the whole batch, so a batch with one item that cannot be decided (an account that somebody holds locked, a
+//! damaged row) fails as one and changes nothing: whoever batched it halves it.
 
 use super::show;
 use crate::books::{self, Entries, Purses};
@@ -22,56 +22,24 @@ use sqlx::types::Json;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Tries of a whole batch; a part of one that was split gets one.
+/// Tries of a batch of one account that somebody holds locked. One of several is rather halved than tried again: its neighbours wait meanwhile.
 const TRIES: u32 = 4;
 
 pub(super) async fn submit(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<Submitted>, StoreError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let first = ledger.write_within(TRIES, || accept(ledger, batch)).await;
-    let answers = match first {
-        Err(failure) if batch.len() > 1 && failure.may_be_one_items() => split(ledger, batch, failure).await?,
-        outcome => outcome?,
-    };
-    answer(ledger, batch, answers).await
+    let tries = if is_of_one_account(batch) { TRIES } else { 1 };
+    let answers = ledger.write_trying(tries, || accept(ledger, batch)).await?;
+    answer(ledger, answers).await
 }
 
-/// Halves a batch that fails for one of its items until that one is alone. Nobody's neighbour fails with it.
-async fn split(ledger: &Ledger, batch: &[Submission], failure: Failure) -> Result<Vec<Answer>, Failure> {
-    tracing::warn!(?failure, items = batch.len(), "a batch of submissions is split");
-    let (mut answers, mut broken, mut parts) = (Vec::new(), None, vec![batch]);
-    while let Some(part) = parts.pop() {
-        let (left, right) = part.split_at(part.len() / 2);
-        for half in [left, right] {
-            match ledger.write_within(1, || accept(ledger, half)).await {
-                Ok(some) => answers.extend(some),
-                Err(failure) if half.len() > 1 && failure.may_be_one_items() => parts.push(half),
-                Err(failure) => broken = Some(failure),
-            }
-        }
-    }
-    match broken {
-        // What was accepted stays accepted, so this is no "nothing was changed".
-        Some(Failure::Contended(text) | Failure::Lost(text) | Failure::Unavailable(text)) if !answers.is_empty() => {
-            Err(Failure::InDoubt(text))
-        }
-        Some(failure) => Err(failure),
-        None => {
-            let place: HashMap<_, _> = batch.iter().enumerate().map(|(place, item)| (item.id, place)).collect();
-            answers.sort_by_key(|answer: &Answer| place.get(&answer.id).copied());
-            Ok(answers)
-        }
-    }
+fn is_of_one_account(batch: &[Submission]) -> bool {
+    batch.iter().all(|item| item.account_id == batch[0].account_id)
 }
 
 /// What became of one item, before the records that it only points to are read.
-struct Answer {
-    id: GenerationId,
-    outcome: Outcome,
-}
-
-enum Outcome {
+enum Answer {
     New(Box<Generation>),
     Read { id: GenerationId, replayed: bool },
     Refused(Submitted),
@@ -100,23 +68,20 @@ async fn accept(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<Answer>, Fa
     let answers = batch
         .iter()
         .zip(decisions)
-        .map(|(item, decision)| {
-            let outcome = match decision {
-                Decision::Accept(acceptance) => {
-                    writes.push(seen.now, item, &acceptance);
-                    Outcome::New(Box::new(accepted(&seen, item, &acceptance)))
-                }
-                Decision::AlreadyAccepted => Outcome::Read { id: item.id, replayed: false },
-                Decision::Replay(id) => Outcome::Read { id, replayed: true },
-                Decision::KeyReused => Outcome::Refused(Submitted::KeyReused),
-                Decision::CreditsExhausted => Outcome::Refused(Submitted::CreditsExhausted),
-                Decision::QuotaExhausted { used, limit, resets_at } => {
-                    Outcome::Refused(Submitted::QuotaExhausted { used, limit, resets_at })
-                }
-                Decision::AccountSuspended => Outcome::Refused(Submitted::AccountSuspended),
-                Decision::AccountUnknown => Outcome::Refused(Submitted::AccountUnknown),
-            };
-            Answer { id: item.id, outcome }
+        .map(|(item, decision)| match decision {
+            Decision::Accept(acceptance) => {
+                writes.push(seen.now, item, &acceptance);
+                Answer::New(Box::new(accepted(&seen, item, &acceptance)))
+            }
+            Decision::AlreadyAccepted => Answer::Read { id: item.id, replayed: false },
+            Decision::Replay(id) => Answer::Read { id, replayed: true },
+            Decision::KeyReused => Answer::Refused(Submitted::KeyReused),
+            Decision::CreditsExhausted => Answer::Refused(Submitted::CreditsExhausted),
+            Decision::QuotaExhausted { used, limit, resets_at } => {
+                Answer::Refused(Submitted::QuotaExhausted { used, limit, resets_at })
+            }
+            Decision::AccountSuspended => Answer::Refused(Submitted::AccountSuspended),
+            Decision::AccountUnknown => Answer::Refused(Submitted::AccountUnknown),
         })
         .collect();
     if writes.ids.is_empty() {
@@ -336,21 +301,20 @@ impl<'a> Writes<'a> {
 }
 
 /// Reads the records that replays and repeats point to, in one statement after the commit.
-async fn answer(ledger: &Ledger, batch: &[Submission], answers: Vec<Answer>) -> Result<Vec<Submitted>, StoreError> {
-    debug_assert_eq!(answers.len(), batch.len());
+async fn answer(ledger: &Ledger, answers: Vec<Answer>) -> Result<Vec<Submitted>, StoreError> {
     let ids: Vec<_> = answers
         .iter()
-        .filter_map(|answer| match &answer.outcome {
-            Outcome::Read { id, .. } => Some(*id),
+        .filter_map(|answer| match answer {
+            Answer::Read { id, .. } => Some(*id),
             _ => None,
         })
         .collect();
     let found = if ids.is_empty() { Vec::new() } else { ledger.read(|| show::many(ledger, &ids)).await? };
     let found: HashMap<_, _> = found.into_iter().map(|generation| (generation.id, generation)).collect();
-    let answers = answers.into_iter().map(|answer| match answer.outcome {
-        Outcome::New(generation) => Ok(Submitted::Accepted(generation)),
-        Outcome::Refused(refusal) => Ok(refusal),
-        Outcome::Read { id, replayed } => {
+    let answers = answers.into_iter().map(|answer| match answer {
+        Answer::New(generation) => Ok(Submitted::Accepted(generation)),
+        Answer::Refused(refusal) => Ok(refusal),
+        Answer::Read { id, replayed } => {
             let generation = found
                 .get(&id)
                 .cloned()

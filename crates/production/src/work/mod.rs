@@ -2,13 +2,19 @@
 
 mod adopt;
 mod claim;
+mod closed;
+mod held;
 mod put_back;
 mod rendering;
+mod retag;
 mod settle;
 mod step;
 mod workers;
 
+pub(crate) use retag::retag;
+
 use crate::ledger::Ledger;
+use crate::rows::natural;
 use async_trait::async_trait;
 use domain::event::Change;
 use domain::ids::{AccountId, GenerationId, WorkerId};
@@ -17,6 +23,7 @@ use domain::ports::work::{
     Accepted, Adopted, Applied, Claimed, Load, NewWorker, PutBack, Renewal, Settlement, StepReport, Stepped, WorkerView,
 };
 use domain::ports::{StoreError, Work};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -62,11 +69,11 @@ impl Work for Ledger {
     }
 
     async fn closed(&self, worker: WorkerId, held: &[Held]) -> Result<(), StoreError> {
-        self.write(|| settle::closed(self, worker, held)).await
+        self.write(|| closed::closed(self, worker, held)).await
     }
 
-    async fn step(&self, worker: WorkerId, report: StepReport) -> Result<Stepped, StoreError> {
-        step::step(self, worker, report).await
+    async fn step(&self, _worker: WorkerId, report: StepReport) -> Result<Stepped, StoreError> {
+        step::step(self, report).await
     }
 
     async fn adopt(&self, worker: WorkerId, limit: u16) -> Result<Vec<Adopted>, StoreError> {
@@ -74,7 +81,7 @@ impl Work for Ledger {
     }
 
     async fn held(&self, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError> {
-        self.read(|| workers::held(self, worker)).await
+        self.read(|| held::held(self, worker)).await
     }
 }
 
@@ -83,11 +90,40 @@ fn fenced<'a>(held: impl Iterator<Item = &'a Held>) -> (Vec<Uuid>, Vec<i64>) {
     held.map(|held| (held.id.uuid(), held.fence.0)).unzip()
 }
 
+/// A batch that names something twice, for its repeats: each finds what the first of them left.
+struct Repeats(Vec<usize>);
+
+/// The items without repeats, in order.
+fn once<T>(items: &[T], held: impl Fn(&T) -> &Held) -> (Vec<&T>, Repeats) {
+    let (mut seen, mut unique, mut places) = (HashMap::new(), Vec::new(), Vec::new());
+    for item in items {
+        let place = *seen.entry(*held(item)).or_insert_with(|| {
+            unique.push(item);
+            unique.len() - 1
+        });
+        places.push(place);
+    }
+    (unique, Repeats(places))
+}
+
+impl Repeats {
+    /// The outcomes of all items out of those of the unique ones.
+    fn spread(&self, outcomes: &[Applied]) -> Vec<Applied> {
+        let mut told = HashSet::new();
+        let answer = |place: &usize| match outcomes.get(*place) {
+            Some(Applied::Applied(_)) if !told.insert(*place) => Applied::Stale,
+            Some(outcome) => *outcome,
+            None => Applied::Stale,
+        };
+        self.0.iter().map(answer).collect()
+    }
+}
+
 /// What one fenced write of a batch did, as its row says.
 struct Outcome {
     id: Uuid,
     closing: bool,
-    /// Of the row that was changed; none was, where this is absent.
+    /// Of the row that was changed; none was, where these are absent.
     account_id: Option<Uuid>,
     version: Option<i32>,
 }
@@ -98,7 +134,7 @@ impl From<Outcome> for Applied {
             (Some(account_id), Some(version)) => Self::Applied(Change {
                 id: GenerationId::from_uuid(row.id),
                 account_id: AccountId::from_uuid(account_id),
-                version: crate::rows::natural(version),
+                version: natural(version),
                 progress: None,
             }),
             _ if row.closing => Self::Closing,

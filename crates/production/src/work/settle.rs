@@ -1,7 +1,7 @@
 //! The end of generations: record, work and history in one statement. A batch of successes is that statement alone and touches no account; failures
 //! are refunded in the same transaction.
 
-use super::{Outcome, fenced};
+use super::{Outcome, fenced, once};
 use crate::books::{self, Refund};
 use crate::failure::Failure;
 use crate::ledger::{Ledger, commit};
@@ -9,7 +9,6 @@ use crate::rows::bucket;
 use domain::credits::Month;
 use domain::generation::Output;
 use domain::ids::{AccountId, GenerationId, WorkerId};
-use domain::lease::Held;
 use domain::ports::work::{Applied, Settlement};
 use domain::state::Status;
 use sqlx::PgConnection;
@@ -23,23 +22,24 @@ pub(super) async fn settle(
     if settlements.is_empty() {
         return Ok(Vec::new());
     }
+    let (settlements, repeats) = once(settlements, |settlement| &settlement.held);
     if settlements.iter().all(|settlement| settlement.outcome.is_ok()) {
         let mut connection = ledger.connection().await?;
-        let (applied, _) = end(&mut connection, worker, settlements, Failure::unconfirmed).await?;
-        return Ok(applied);
+        let (applied, _) = end(&mut connection, worker, &settlements, Failure::unconfirmed).await?;
+        return Ok(repeats.spread(&applied));
     }
     let mut transaction = ledger.begin().await?;
-    let (applied, refunds) = end(&mut transaction, worker, settlements, Failure::from).await?;
+    let (applied, refunds) = end(&mut transaction, worker, &settlements, Failure::from).await?;
     books::refund(&mut transaction, &refunds).await?;
     commit(transaction).await?;
-    Ok(applied)
+    Ok(repeats.spread(&applied))
 }
 
 /// Ends what is still held under its fence. What is being closed has ended already, and is left to be told to the upstream.
 async fn end(
     connection: &mut PgConnection,
     worker: WorkerId,
-    settlements: &[Settlement],
+    settlements: &[&Settlement],
     failed: fn(sqlx::Error) -> Failure,
 ) -> Result<(Vec<Applied>, Vec<Refund>), Failure> {
     let (ids, fences) = fenced(settlements.iter().map(|settlement| &settlement.held));
@@ -60,28 +60,28 @@ async fn end(
                select * from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[]) with ordinality
                    as a (generation_id, fence, upstream_id, status, output, error_code, error_message, n)
            ), locked as materialized (
-               select w.* from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
+               select w.*, a.n from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
                where w.owner = $1 order by w.generation_id for update of w
            ), ended as (
                update generations g
                set status = a.status, output = a.output, error_code = a.error_code, error_message = a.error_message, attempts = l.attempts,
                    started_at = l.started_at, rendering_at = l.rendering_at, finished_at = now(), version = l.version + 1,
                    started_version = l.started_version, rendering_version = l.rendering_version
-               from locked l join asked a using (generation_id)
+               from locked l join asked a using (n)
                where g.id = l.generation_id and g.status = 'open' and l.state in ('submitting', 'rendering')
-               returning g.id, g.account_id, g.version, g.status, g.bucket, g.month
+               returning a.n, g.id, g.account_id, g.version, g.status, g.bucket, g.month
            ), gone as (
                delete from work w using ended e where w.generation_id = e.id
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, waited_seconds, started_at)
                select l.generation_id, l.fence, l.tier, l.owner, l.token_id, coalesce(a.upstream_id, l.upstream_id), a.status,
                       a.error_message, extract(epoch from l.started_at - l.created_at)::float8, l.claimed_at
-               from ended e join locked l on l.generation_id = e.id join asked a on a.generation_id = e.id
+               from ended e join locked l using (n) join asked a using (n)
                on conflict do nothing
            )
            select a.generation_id as "id!", coalesce(l.state = 'closing', false) as "closing!", e.account_id as "account_id?",
                   e.version as "version?", e.status as "status?", e.bucket as "bucket?", e.month as "month?"
-           from asked a left join locked l using (generation_id) left join ended e on e.id = a.generation_id
+           from asked a left join locked l using (n) left join ended e using (n)
            order by a.n"#,
         worker.uuid(),
         &ids,
@@ -112,34 +112,4 @@ async fn end(
         applied.push(outcome.into());
     }
     Ok((applied, refunds))
-}
-
-/// The upstream has been told: what was closing is gone, and its token free.
-pub(super) async fn closed(ledger: &Ledger, worker: WorkerId, held: &[Held]) -> Result<(), Failure> {
-    if held.is_empty() {
-        return Ok(());
-    }
-    let (ids, fences) = fenced(held.iter());
-    let mut connection = ledger.connection().await?;
-    sqlx::query!(
-        r#"with locked as materialized (
-               select w.* from work w join unnest($2::uuid[], $3::bigint[]) as a (generation_id, fence)
-                   on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner = $1 and w.state = 'closing' order by w.generation_id for update of w
-           ), gone as (
-               delete from work w using locked l where w.generation_id = l.generation_id
-           )
-           insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, waited_seconds, started_at)
-           select generation_id, fence, tier, owner, token_id, upstream_id, 'canceled',
-                  extract(epoch from started_at - created_at)::float8, claimed_at
-           from locked
-           on conflict do nothing"#,
-        worker.uuid(),
-        &ids,
-        &fences,
-    )
-    .execute(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
-    Ok(())
 }

@@ -8,7 +8,6 @@ use crate::generations::End;
 use crate::ledger::{Ledger, commit};
 use crate::rows::{integer, natural_64, seconds};
 use domain::generation::{ErrorCode, GenerationError};
-use domain::ids::WorkerId;
 use domain::ports::StoreError;
 use domain::ports::work::{StepReport, Stepped};
 use domain::retry::CRASHES_MOST;
@@ -18,19 +17,16 @@ use uuid::Uuid;
 const MOVED_MOST: i64 = 1_000;
 /// Submissions that one transaction puts back; a poisonous one is refunded in it.
 const REQUEUED_MOST: i64 = 500;
-/// A dead worker's row is kept this long after its last renewal, so that operators see it in the history.
-const DEAD_KEPT_SECONDS: f64 = 3_600.0;
-
-pub(super) async fn step(ledger: &Ledger, worker: WorkerId, report: StepReport) -> Result<Stepped, StoreError> {
-    let (mut stepped, left_behind) = ledger.write(|| look_round(ledger, worker, report)).await?;
+pub(super) async fn step(ledger: &Ledger, report: StepReport) -> Result<Stepped, StoreError> {
+    let (mut stepped, left_behind) = ledger.write(|| look_round(ledger, report)).await?;
     if left_behind {
         stepped.requeued = ledger.write(|| requeue(ledger)).await?;
     }
     Ok(stepped)
 }
 
-/// Promotes, finds the dead, moves virtual time (only when it moves), forgets the long dead. Says whether a dead worker left submissions behind.
-async fn look_round(ledger: &Ledger, worker: WorkerId, report: StepReport) -> Result<(Stepped, bool), Failure> {
+/// Promotes, finds the dead, and moves virtual time, if it moves. Says whether a dead worker left submissions behind.
+async fn look_round(ledger: &Ledger, report: StepReport) -> Result<(Stepped, bool), Failure> {
     let mut connection = ledger.connection().await?;
     let row = sqlx::query!(
         r#"with due as materialized (
@@ -42,13 +38,6 @@ async fn look_round(ledger: &Ledger, worker: WorkerId, report: StepReport) -> Re
                select id from workers where state = 'alive' and expires_at <= now() order by id for update skip locked
            ), died as (
                update workers d set state = 'dead' from lapsed where d.id = lapsed.id returning d.id
-           ), long_dead as materialized (
-               select id from workers d
-               where d.state = 'dead' and d.renewed_at < now() - make_interval(secs => $4) and d.id <> $5
-                 and not exists (select from work w where w.owner = d.id)
-               limit 100 for update skip locked
-           ), forgotten as (
-               delete from workers d using long_dead where d.id = long_dead.id
            ), moving as materialized (
                select one from scheduler
                where greatest_tag < $1 or ($2 > 0::float8 and coalesce(dry_until < now() + make_interval(secs => $2), true))
@@ -66,8 +55,6 @@ async fn look_round(ledger: &Ledger, worker: WorkerId, report: StepReport) -> Re
         report.greatest_tag.0,
         report.dry_for.map_or(0.0, seconds),
         MOVED_MOST,
-        DEAD_KEPT_SECONDS,
-        worker.uuid(),
     )
     .fetch_one(&mut *connection)
     .await
@@ -87,8 +74,8 @@ async fn requeue(ledger: &Ledger) -> Result<u64, Failure> {
                limit $1 for update of w skip locked
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, started_at)
-               select generation_id, fence, tier, owner, token_id, upstream_id, case when crashes + 1 >= $2 then 'failed' else 'retried' end,
-                      'The worker died.', claimed_at
+               select generation_id, fence, tier, owner, token_id, upstream_id, case when crashes + 1 >= $2 then 'failed' else 'returned' end,
+                      'The worker died while it was submitting.', claimed_at
                from left_behind
                on conflict do nothing
            )
@@ -108,5 +95,5 @@ async fn requeue(ledger: &Ledger) -> Result<u64, Failure> {
         End::failed(error).run(&mut transaction, &poison).await?;
     }
     commit(transaction).await?;
-    Ok(rows.len() as u64)
+    Ok((rows.len() - poison.len()) as u64)
 }

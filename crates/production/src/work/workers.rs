@@ -111,11 +111,3 @@ pub(super) async fn ask_to_drain(ledger: &Ledger, worker: WorkerId) -> Result<bo
     .map_err(Failure::unconfirmed)?;
     Ok(asked.rows_affected() > 0)
 }
-
-/// Bounded by what one worker may hold.
-pub(super) async fn held(ledger: &Ledger, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, Failure> {
-    let rows = sqlx::query!("select generation_id, fence from work where owner = $1", worker.uuid())
-        .fetch_all(&ledger.pool)
-        .await?;
-    Ok(rows.into_iter().map(|row| (GenerationId::from_uuid(row.generation_id), Fence(row.fence))).collect())
-}

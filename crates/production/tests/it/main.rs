@@ -1,4 +1,9 @@
-//! The production adapters keep the contracts, against real servers.
+//! The adapters against real servers: what every adapter must do, and what these do when their servers fail.
 
+mod database;
 mod doorbell;
+mod ledger;
 mod limiter;
+mod plans;
+mod setup;
+mod trouble;

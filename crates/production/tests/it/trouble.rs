@@ -1,0 +1,233 @@
+//! What holds when PostgreSQL breaks in the middle, is held up, or is asked by two processes at once.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use crate::database::Database;
+use crate::ledger::ports;
+use conformance::fixture::{an_error, an_output};
+use domain::admission::Submission;
+use domain::ids::GenerationId;
+use domain::ports::generations::Submitted;
+use domain::ports::work::Settlement;
+use domain::ports::{Generations, StoreError, Work};
+use domain::tier::Tier;
+use futures::future::join_all;
+use sqlx::{Executor, PgConnection};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Ends all connections to the database but this one.
+async fn terminate(beside: &mut PgConnection) {
+    beside
+        .execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()",
+        )
+        .await
+        .unwrap();
+}
+
+/// Until somebody waits for a lock: the moment at which a call is in its middle.
+async fn somebody_waits(beside: &mut PgConnection) {
+    loop {
+        let waits: bool = sqlx::query_scalar(
+            "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')",
+        )
+        .fetch_one(&mut *beside)
+        .await
+        .unwrap();
+        if waits {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_lost_its_backends_is_accepted_and_charged_once_in_the_end() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer_of(1_000).await;
+    let mut beside = database.connection().await;
+    for _ in 0..30 {
+        let batch: Vec<Submission> = (0..10).map(|_| customer.submission()).collect();
+        let submitting = async {
+            // As a gateway does: the same batch with the same ids, until it is answered.
+            loop {
+                match ledger.submit(&batch).await {
+                    Ok(outcomes) => break outcomes,
+                    Err(StoreError::Unavailable(_) | StoreError::InDoubt(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        let killing = async {
+            tokio::time::sleep(Duration::from_micros(rand::random_range(0..6_000))).await;
+            terminate(&mut beside).await;
+        };
+        let (outcomes, ()) = tokio::join!(submitting, killing);
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))));
+    }
+    assert_eq!(customer.credits().await, (700, 300, 300));
+    at.assert_the_books_add_up().await;
+    ledger.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_backend_that_dies_before_the_commit_leaves_nothing_and_the_call_is_repeated() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer(Tier::Pro).await;
+    let (mut holder, mut beside) = (database.connection().await, database.connection().await);
+    holder.execute("begin; select from accounts for update").await.unwrap();
+    let submission = customer.submission();
+    let batch = [submission];
+    let submitting = ledger.submit(&batch);
+    let breaking = async {
+        somebody_waits(&mut beside).await;
+        // The holder goes, too, so the repeat finds the account free.
+        terminate(&mut beside).await;
+    };
+    let (outcomes, ()) = tokio::join!(submitting, breaking);
+    assert!(matches!(outcomes.unwrap()[..], [Submitted::Accepted(_)]));
+    assert_eq!(customer.credits().await, (49, 1, 1));
+    at.assert_the_books_add_up().await;
+    ledger.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_statement_that_commits_by_itself_is_in_doubt_when_its_backend_dies() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer(Tier::Pro).await;
+    customer.submit().await;
+    let worker = at.worker().await;
+    let claimed = worker.claim_one().await;
+    let (mut holder, mut beside) = (database.connection().await, database.connection().await);
+    holder.execute("begin; select from work for update").await.unwrap();
+    let settlement = Settlement { held: claimed.held, outcome: Ok(an_output()), upstream_id: Some("up".to_owned()) };
+    let batch = [settlement];
+    let settling = ledger.settle(worker.id, &batch);
+    let breaking = async {
+        somebody_waits(&mut beside).await;
+        terminate(&mut beside).await;
+    };
+    let (settled, ()) = tokio::join!(settling, breaking);
+    assert!(matches!(settled, Err(StoreError::InDoubt(_))), "{settled:?}");
+    // Asked again, it tells what is true: it was not settled, so now it is.
+    worker.succeed(claimed.held).await;
+    at.assert_the_books_add_up().await;
+    ledger.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn one_account_that_is_held_up_holds_up_no_neighbour() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let (held_up, free) = (at.customer(Tier::Pro).await, at.customer(Tier::Pro).await);
+    let mut holder = database.connection().await;
+    sqlx::query("begin").execute(&mut holder).await.unwrap();
+    sqlx::query("select from accounts where id = $1 for update")
+        .bind(held_up.id.uuid())
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let batch = [free.submission(), held_up.submission(), free.submission(), free.submission()];
+    // The batch has one answer, soon, and has changed nothing: its parts are asked for again.
+    let refused = ledger.submit(&batch).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    assert_eq!(free.credits().await, (50, 0, 0));
+    for part in [&batch[..1], &batch[2..]] {
+        let outcomes = ledger.submit(part).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))));
+    }
+    assert_eq!(free.credits().await, (47, 3, 3));
+    let alone = ledger.submit(&batch[1..2]).await.unwrap_err();
+    assert!(matches!(alone, StoreError::Unavailable(_)), "{alone}");
+    holder.execute("rollback").await.unwrap();
+    let outcomes = ledger.submit(&batch).await.unwrap();
+    let ids: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Submitted::Accepted(generation) => generation.id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ids, batch.iter().map(|item| item.id).collect::<Vec<_>>());
+    at.assert_the_books_add_up().await;
+    drop(holder);
+    ledger.close().await;
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn two_processes_claim_a_thousand_generations_each_once() {
+    let database = Database::fresh().await;
+    let ledgers = [database.ledger().await, database.ledger().await];
+    let (one, two) = (ports(&ledgers[0]), ports(&ledgers[1]));
+    let customer = one.customer_of(1_000).await;
+    let mut expected = BTreeSet::new();
+    for _ in 0..10 {
+        expected.extend(customer.submit_many(100).await);
+    }
+    let mut workers = Vec::new();
+    for at in [&one, &two, &one, &two] {
+        workers.push(at.worker().await);
+    }
+    let claim_all = async |worker: &conformance::Worker<'_>| {
+        let mut mine: Vec<GenerationId> = Vec::new();
+        loop {
+            let claimed = worker.claim(7).await;
+            if claimed.is_empty() {
+                return mine;
+            }
+            mine.extend(claimed.iter().map(|claimed| claimed.held.id));
+        }
+    };
+    let mut all = join_all(workers.iter().map(claim_all)).await.concat();
+    all.extend(claim_all(&workers[0]).await);
+    assert_eq!(all.len(), 1_000);
+    assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), expected);
+    for ledger in &ledgers {
+        ledger.close().await;
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn failures_of_one_account_settled_by_many_at_once_are_each_refunded() {
+    let database = Database::fresh().await;
+    let ledgers = [database.ledger().await, database.ledger().await];
+    let (one, two) = (ports(&ledgers[0]), ports(&ledgers[1]));
+    let (a, b) = (one.customer_of(100).await, one.customer_of(100).await);
+    let batch: Vec<_> = (0..60).map(|n| if n % 2 == 0 { a.submission() } else { b.submission() }).collect();
+    ledgers[0].submit(&batch).await.unwrap();
+    let worker = one.worker().await;
+    let claimed = worker.claim(60).await;
+    // Batches in every order, over both processes, with submissions of the same accounts in between.
+    let settlement = |held| Settlement { held, outcome: Err(an_error()), upstream_id: None };
+    let settlements: Vec<_> = (0..6usize)
+        .map(|part| {
+            let mut part: Vec<_> = claimed.iter().skip(part).step_by(6).map(|c| settlement(c.held)).collect();
+            part.reverse();
+            part
+        })
+        .collect();
+    let settling = settlements.iter().enumerate().map(|(n, part)| ledgers[n % 2].settle(worker.id, part));
+    let submitting = (0..10).map(|_| a.submit());
+    let (settled, submitted) = tokio::join!(join_all(settling), join_all(submitting));
+    assert!(settled.iter().all(Result::is_ok), "{settled:?}");
+    assert_eq!(submitted.len(), 10);
+    assert_eq!((a.credits().await, b.credits().await), ((90, 10, 10), (100, 0, 0)));
+    two.assert_the_books_add_up().await;
+    for ledger in &ledgers {
+        ledger.close().await;
+    }
+    database.drop().await;
+}
