@@ -74,7 +74,7 @@ fn room(inc: &Incarnation) -> usize {
 
 /// Waits until there is room; in a flood until there is room worth a claim, but not for long.
 async fn gather(inc: &Incarnation, flood: bool) {
-    let worth = if flood { (inc.slots.total().min(inc.pace.waiting_most()) / 2).max(1) } else { 1 };
+    let worth = if flood { (inc.slots.total().min(inc.pace.waiting_most()) / 4).max(1) } else { 1 };
     let begun = Instant::now();
     loop {
         let freed = inc.freed.notified();

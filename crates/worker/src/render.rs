@@ -26,7 +26,8 @@ const UNKNOWN_MOST: u32 = 3;
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A worker polls no more often than this in all, a second: with more renders the pauses grow instead.
 const POLLS_PER_SECOND: f64 = 1_000.0;
-const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
+/// An upstream that has recovered is noticed within this.
+const BACKOFF_LONGEST: Duration = Duration::from_secs(8);
 /// After a callback, and after something happened during a poll.
 pub(crate) const SOON: Duration = Duration::from_millis(100);
 
@@ -147,8 +148,9 @@ fn after_failure(inc: &Incarnation, held: Held, asked: Option<Duration>) -> Dura
         entry.failures = entry.failures.saturating_add(1);
         entry.failures
     });
-    let backoff = retry::full_jitter(failures.unwrap_or(1), rand::random()).min(BACKOFF_LONGEST);
-    asked.unwrap_or_default().max(backoff).max(inc.settings.poll_first)
+    // Twice as long each time, of which half is left to chance. The render goes on meanwhile: there is no reason to wait long at first.
+    let ceiling = inc.settings.poll_first.saturating_mul(1 << failures.unwrap_or(1).min(16)).min(BACKOFF_LONGEST);
+    asked.unwrap_or_default().max(ceiling.mul_f64(0.5 + rand::random::<f64>() / 2.0))
 }
 
 /// The first look at a render that has just begun.
