@@ -20,6 +20,7 @@ pub mod credits;
 pub mod doorbell;
 pub mod dying;
 pub mod fixture;
+pub mod gateways;
 pub mod keys;
 pub mod limiter;
 pub mod pool;
@@ -155,6 +156,7 @@ macro_rules! ledger_suite {
                 an_import_answers_each_token,
                 tokens_that_do_not_count_make_room,
                 states_are_kept,
+                a_secret_is_sealed_anew_and_nothing_else_changes,
                 live_work_names_its_leases,
             }
         }

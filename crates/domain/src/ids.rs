@@ -132,6 +132,11 @@ typed_id!(
     "wrk"
 );
 typed_id!(
+    /// One run of a gateway.
+    GatewayId,
+    "gwy"
+);
+typed_id!(
     /// One use of an upstream token, from its grant to its release.
     LeaseId,
     "lea"

@@ -6,6 +6,7 @@
 mod accounts;
 pub mod channels;
 mod clock;
+mod gateways;
 mod generations;
 pub mod limiter;
 mod open;

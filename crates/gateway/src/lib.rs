@@ -19,6 +19,7 @@ mod cors;
 mod etag;
 mod fields;
 mod generations;
+mod heartbeat;
 mod hub;
 mod idempotency;
 mod intake;

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::unauthenticated::FORGET_EVERY;
-use crate::{Gateway, GatewayError, admit, app, observe};
+use crate::{Gateway, GatewayError, admit, app, heartbeat, observe};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use domain::account::Overrides;
@@ -91,6 +91,7 @@ fn background(core: &Arc<Core>, tasks: &TaskTracker, stopped: &CancellationToken
     let doorbell = &core.backends.doorbell;
     tasks.spawn(core.ringer.clone().run(doorbell.clone(), stopped.clone()));
     tasks.spawn(core.hub.clone().run(doorbell.clone(), stopped.clone()));
+    tasks.spawn(heartbeat::heartbeat(core.clone(), stopped.clone()));
     tasks.spawn(until(stopped.clone(), ensure_system(core.clone())));
     tasks.spawn(until(stopped.clone(), upkeep(core.clone())));
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod books;
 mod clock;
 mod failure;
+mod gateways;
 mod generations;
 mod ledger;
 mod migrations;

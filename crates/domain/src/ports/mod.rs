@@ -5,20 +5,24 @@
 
 pub mod accounts;
 pub mod doorbell;
+pub mod gateways;
 pub mod generations;
 pub mod limiter;
 pub mod pool;
 pub mod probe;
+pub mod token_source;
 pub mod tokens;
 pub mod upstream;
 pub mod work;
 
 pub use accounts::Accounts;
 pub use doorbell::Doorbell;
+pub use gateways::Gateways;
 pub use generations::Generations;
 pub use limiter::RateLimiter;
 pub use pool::{TokenAdmin, TokenLeases};
 pub use probe::Probe;
+pub use token_source::TokenSource;
 pub use tokens::Tokens;
 pub use upstream::Upstream;
 pub use work::Work;
@@ -54,6 +58,7 @@ pub struct Backends {
     pub generations: Arc<dyn Generations>,
     pub work: Arc<dyn Work>,
     pub tokens: Arc<dyn Tokens>,
+    pub gateways: Arc<dyn Gateways>,
     pub doorbell: Arc<dyn Doorbell>,
     pub limiter: Arc<dyn RateLimiter>,
     pub clock: Arc<dyn LedgerClock>,

@@ -3,5 +3,6 @@
 mod abandoned;
 mod doorbell;
 mod folder;
+mod gateways;
 mod ledger;
 mod limiter;

@@ -182,6 +182,7 @@ impl App {
             generations: generations.clone(),
             work: ledger.clone(),
             tokens: ledger.clone(),
+            gateways: ledger.clone(),
             doorbell: doorbell.clone(),
             limiter: limiter.clone(),
             clock: ledger.clone(),

@@ -33,8 +33,8 @@ pub struct FallbackLimiter {
 struct Inner {
     redis: Arc<RedisLimiter>,
     mirror: Mirror,
-    /// How many gateways share each limit; kept by the composition root.
-    live_gateways: Arc<AtomicU32>,
+    /// How many gateways share each limit, as last told.
+    gateways: AtomicU32,
     /// Redis failed, and has not been told yet what it may have missed.
     active: AtomicBool,
     /// Set by each failure, cleared before Redis is told: what comes while it is being told is told again.
@@ -43,11 +43,12 @@ struct Inner {
 }
 
 impl FallbackLimiter {
-    pub fn new(redis: Arc<RedisLimiter>, live_gateways: Arc<AtomicU32>) -> Arc<Self> {
+    /// `gateways`: how many share each limit until it is told by [`RateLimiter::shared_by`].
+    pub fn new(redis: Arc<RedisLimiter>, gateways: u32) -> Arc<Self> {
         let inner = Arc::new(Inner {
             redis,
             mirror: Mirror::new(),
-            live_gateways,
+            gateways: AtomicU32::new(gateways),
             active: AtomicBool::new(false),
             behind: AtomicBool::new(false),
             failed: Notify::new(),
@@ -56,11 +57,6 @@ impl FallbackLimiter {
         let healer = Arc::clone(&inner);
         TaskTracker::new().spawn(closing.clone().run_until_cancelled_owned(async move { healer.heal().await }));
         Arc::new(Self { inner, _healer: closing.drop_guard() })
-    }
-
-    /// Whether limits are this gateway's own at the moment. For the metric `son1k_rate_limiter_fallback`.
-    pub fn fallback_active(&self) -> bool {
-        self.inner.active.load(Ordering::Relaxed)
     }
 }
 
@@ -82,12 +78,20 @@ impl RateLimiter for FallbackLimiter {
         }
         inner.alone(account, limit, pass)
     }
+
+    fn shared_by(&self, gateways: u32) {
+        self.inner.gateways.store(gateways, Ordering::Relaxed);
+    }
+
+    fn is_alone(&self) -> bool {
+        self.inner.active.load(Ordering::Relaxed)
+    }
 }
 
 impl Inner {
     /// This gateway's share of the limit. The pass keeps its name: where Redis counted it and was only late to say so, it counts once.
     fn alone(&self, account: AccountId, limit: u32, pass: u64) -> Result<RateDecision, LimiterError> {
-        let gateways = self.live_gateways.load(Ordering::Relaxed).max(1);
+        let gateways = self.gateways.load(Ordering::Relaxed).max(1);
         let share = if limit == 0 { 0 } else { (limit / gateways).max(1) };
         let decision = self.mirror.check(account, share, pass);
         let decision = decision.ok_or_else(|| LimiterError("too many accounts at once".into()))?;

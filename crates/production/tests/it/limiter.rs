@@ -14,7 +14,6 @@ use redis::aio::MultiplexedConnection;
 use secrecy::SecretString;
 use server::Server;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 /// Where a busy machine must not turn a late answer into a failure.
@@ -121,10 +120,6 @@ async fn passing(limiter: &dyn RateLimiter, account: AccountId, limit: u32, trie
     passed
 }
 
-fn gateways(number: u32) -> Arc<AtomicU32> {
-    Arc::new(AtomicU32::new(number))
-}
-
 #[tokio::test]
 async fn a_script_that_was_flushed_is_loaded_again() {
     let server = Server::start().await;
@@ -141,11 +136,11 @@ async fn a_script_that_was_flushed_is_loaded_again() {
 async fn a_redis_that_hangs_costs_50_ms_and_then_nothing() {
     let server = Server::start().await;
     let redis = limiter(&server.url(), "son1k", Duration::from_millis(50)).await;
-    let limiter = FallbackLimiter::new(redis, gateways(2));
+    let limiter = FallbackLimiter::new(redis, 2);
     let account = account();
     until("Redis answers", async || {
         limiter.check(account, 1_000).await.unwrap();
-        !limiter.fallback_active()
+        !limiter.is_alone()
     })
     .await;
 
@@ -159,10 +154,10 @@ async fn a_redis_that_hangs_costs_50_ms_and_then_nothing() {
         slow += u32::from(took >= Duration::from_millis(50));
     }
     assert!(slow <= 10, "the breaker opens after 5, {slow} waited");
-    assert!(limiter.fallback_active());
+    assert!(limiter.is_alone());
 
     server.signal("CONT");
-    until("back by itself", async || !limiter.fallback_active()).await;
+    until("back by itself", async || !limiter.is_alone()).await;
     assert!(limiter.check(account, 1_000).await.unwrap().allowed);
 }
 
@@ -171,7 +166,7 @@ async fn without_redis_a_gateway_allows_its_share_and_tells_redis_later() {
     const LIMIT: u32 = 20;
     let mut server = Server::start().await;
     let redis = limiter(&server.url(), "son1k", FIRM).await;
-    let limiter = FallbackLimiter::new(redis, gateways(4));
+    let limiter = FallbackLimiter::new(redis, 4);
     let (account, other) = (account(), account());
     assert_eq!(passing(&*limiter, account, LIMIT, 3).await, 3);
 
@@ -182,11 +177,11 @@ async fn without_redis_a_gateway_allows_its_share_and_tells_redis_later() {
     let refused = limiter.check(account, LIMIT).await.unwrap();
     assert_eq!((refused.allowed, refused.limit), (false, LIMIT));
     assert!(refused.retry_after > Duration::from_secs(30) && refused.retry_after <= WINDOW, "{refused:?}");
-    assert!(limiter.fallback_active());
+    assert!(limiter.is_alone());
 
     // It comes back without its data, and is told all that this gateway remembers, once.
     server.restart().await;
-    until("back by itself", async || !limiter.fallback_active()).await;
+    until("back by itself", async || !limiter.is_alone()).await;
     assert_eq!(passing(&*limiter, account, LIMIT, 50).await, LIMIT - 5);
     assert_eq!(passing(&*limiter, other, LIMIT, 50).await, LIMIT - 5);
 }
@@ -196,7 +191,7 @@ async fn a_gateway_starts_without_redis_and_finds_it_later() {
     let mut server = Server::start().await;
     server.kill();
     let redis = limiter(&server.url(), "son1k", Duration::from_millis(50)).await;
-    let limiter = FallbackLimiter::new(redis.clone(), gateways(1));
+    let limiter = FallbackLimiter::new(redis.clone(), 1);
     let account = account();
     assert_eq!(passing(&*limiter, account, 3, 10).await, 3, "never unlimited, never closed");
     let probe = redis.probe();
@@ -204,7 +199,7 @@ async fn a_gateway_starts_without_redis_and_finds_it_later() {
     assert!(probe.check().await.is_err());
 
     server.restart().await;
-    until("found", async || !limiter.fallback_active() && probe.check().await.is_ok()).await;
+    until("found", async || !limiter.is_alone() && probe.check().await.is_ok()).await;
     assert_eq!(passing(&*limiter, account, 3, 10).await, 0);
 }
 
@@ -212,10 +207,9 @@ async fn a_gateway_starts_without_redis_and_finds_it_later() {
 async fn a_switch_adds_at_most_one_limit_over_all_gateways() {
     const LIMIT: u32 = 30;
     let mut server = Server::start().await;
-    let live = gateways(3);
     let mut fleet = Vec::new();
     for _ in 0..3 {
-        fleet.push(FallbackLimiter::new(limiter(&server.url(), "son1k", FIRM).await, live.clone()));
+        fleet.push(FallbackLimiter::new(limiter(&server.url(), "son1k", FIRM).await, 3));
     }
     let account = account();
     // One gateway has passed everything; then Redis goes with its data, and comes back empty.
@@ -227,7 +221,7 @@ async fn a_switch_adds_at_most_one_limit_over_all_gateways() {
     }
     assert!(passed <= 2 * LIMIT, "{passed}");
     server.restart().await;
-    until("all are back", async || fleet.iter().all(|gateway| !gateway.fallback_active())).await;
+    until("all are back", async || fleet.iter().all(|gateway| !gateway.is_alone())).await;
     for gateway in &fleet {
         passed += passing(&**gateway, account, LIMIT, 50).await;
     }

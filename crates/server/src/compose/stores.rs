@@ -2,11 +2,12 @@
 
 use anyhow::Context;
 use bootstrap::{Role, Settings};
-use domain::ports::{Accounts, Backends, Doorbell, Generations, LedgerClock, Probe, RateLimiter, Tokens, Work};
+use domain::ports::{
+    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Probe, RateLimiter, Tokens, Work,
+};
 use production::rabbitmq::RabbitDoorbell;
 use production::redis::{FallbackLimiter, RedisLimiter};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 const CLOSE_WITHIN: Duration = Duration::from_secs(3);
@@ -29,14 +30,15 @@ enum Ledger {
 /// A ledger that cannot be used; a broker or limiter that refuses us. One that is out of reach is waited for behind the port.
 pub async fn stores(settings: &Settings) -> anyhow::Result<Stores> {
     let mut probes: Vec<Arc<dyn Probe>> = Vec::new();
+    // The token pool neither rings nor listens.
     let doorbell = match &settings.rabbitmq_url {
-        Some(url) => {
+        Some(url) if settings.role != Role::TokenPool => {
             let name = format!("{} {}", settings.role.name(), super::process_name());
             let doorbell = RabbitDoorbell::connect(url, &name).await.context("RABBITMQ_URL")?;
             probes.push(doorbell.probe());
             Some(doorbell)
         }
-        None => None,
+        _ => None,
     };
     let rings: Arc<dyn Doorbell> = match &doorbell {
         Some(doorbell) => doorbell.clone(),
@@ -73,7 +75,7 @@ async fn limiter(settings: &Settings, probes: &mut Vec<Arc<dyn Probe>>) -> anyho
             let limiter =
                 RedisLimiter::connect(&redis.url, redis.connect_timeout, retries).await.context("REDIS_URL")?;
             probes.push(limiter.probe());
-            Ok(FallbackLimiter::new(limiter, Arc::new(AtomicU32::new(settings.edge.gateway_replicas))))
+            Ok(FallbackLimiter::new(limiter, settings.edge.gateway_replicas))
         }
         _ => Ok(embedded::limiter::InProcessLimiter::new()),
     }
@@ -86,7 +88,7 @@ fn backends<L>(
     others: Vec<Arc<dyn Probe>>,
 ) -> Backends
 where
-    L: Accounts + Generations + Work + Tokens + LedgerClock + Probe + 'static,
+    L: Accounts + Generations + Work + Tokens + Gateways + LedgerClock + Probe + 'static,
 {
     let mut probes: Vec<Arc<dyn Probe>> = vec![ledger.clone()];
     probes.extend(others);
@@ -95,6 +97,7 @@ where
         generations: ledger.clone(),
         work: ledger.clone(),
         tokens: ledger.clone(),
+        gateways: ledger.clone(),
         doorbell,
         limiter,
         clock: ledger.clone(),

@@ -102,6 +102,7 @@ impl Stage {
             generations: ledger.clone(),
             work: ledger.clone(),
             tokens: ledger.clone(),
+            gateways: ledger.clone(),
             doorbell: embedded::channels::Channels::new(),
             limiter: embedded::limiter::InProcessLimiter::new(),
             clock: ledger.clone(),
