@@ -15,6 +15,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+/// What others say of what we report ourselves. Whoever names them in `RUST_LOG` hears them.
+const QUIET: &str = "lapin=off,sqlx=warn,actix_server=warn";
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A stopped process waits no longer for its last spans.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,7 +45,7 @@ pub struct Telemetry {
 /// A filter or an endpoint that cannot be used, or a second call.
 pub fn init(settings: &Settings) -> Result<Telemetry, TelemetryError> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Filter(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.filter)).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let provider =
         settings.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, &settings.service)).transpose()?;
     let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("son1k")));

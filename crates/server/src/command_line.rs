@@ -1,6 +1,6 @@
 //! What people type. Parsing alone: each command's work is in the file of its name.
 
-use crate::{admin, demo, gateway, healthcheck, launch, migrate, simulator, token_pool, up, worker};
+use crate::{admin, demo, gateway, healthcheck, launch, load, migrate, simulator, token_pool, up, worker};
 use bootstrap::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,6 +48,8 @@ pub enum Command {
     /// Operate a running gateway
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Measure what a running system carries
+    Load(load::Arguments),
 }
 
 /// The executable of `role`'s service.
@@ -77,5 +79,8 @@ pub fn son1k() -> ExitCode {
         Command::Admin(command) => {
             launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, command))
         }
+        Command::Load(arguments) => launch::launch(Role::Operator, config, print_config, |settings, shutdown| {
+            load::load(settings, arguments, shutdown)
+        }),
     }
 }

@@ -6,7 +6,7 @@
 //! * [`launch`]: what every process does around its service
 //! * [`compose`]: from settings to ports
 //! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`simulator`], [`migrate`], [`admin`],
-//!   [`demo`], [`healthcheck`]
+//!   [`demo`], [`load`], [`healthcheck`]
 //! * [`command_line`]: what people type
 
 pub mod admin;
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod gateway;
 pub mod healthcheck;
 pub mod launch;
+pub mod load;
 pub mod migrate;
 pub mod simulator;
 pub mod tier_keys;

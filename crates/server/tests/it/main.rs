@@ -1,0 +1,8 @@
+//! The executables as people meet them: what they print, what they refuse, how they end. Embedded mode alone; the whole system, in both
+//! modes, is the e2e crate's.
+#![cfg(test)]
+
+mod demo;
+mod processes;
+mod refusals;
+mod up;
