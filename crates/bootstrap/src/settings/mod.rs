@@ -118,8 +118,6 @@ pub struct Keeping {
 
 #[derive(Debug, Clone)]
 pub struct Edge {
-    /// How many share each limit while Redis is out.
-    pub gateway_replicas: u32,
     pub backlog_account: u32,
     pub backlog_total: u64,
     pub unauthenticated_per_minute: u32,

@@ -49,7 +49,6 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
             results: DAY * values.whole::<u32>("result_retention_days", 1..=36_500)?,
         },
         edge: Edge {
-            gateway_replicas: values.whole("gateway_replicas", 1..=1000)?,
             backlog_account: values.whole("backlog_max_account", 1..=1_000_000_000)?,
             backlog_total: values.whole("backlog_max_total", 1..=1_000_000_000)?,
             unauthenticated_per_minute: values.whole("unauthenticated_rate_limit", 1..=1_000_000)?,

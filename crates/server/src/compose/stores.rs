@@ -75,7 +75,8 @@ async fn limiter(settings: &Settings, probes: &mut Vec<Arc<dyn Probe>>) -> anyho
             let limiter =
                 RedisLimiter::connect(&redis.url, redis.connect_timeout, retries).await.context("REDIS_URL")?;
             probes.push(limiter.probe());
-            Ok(FallbackLimiter::new(limiter, settings.edge.gateway_replicas))
+            // Until the ledger has counted them, this gateway is the only one.
+            Ok(FallbackLimiter::new(limiter, 1))
         }
         _ => Ok(embedded::limiter::InProcessLimiter::new()),
     }
