@@ -151,6 +151,29 @@ pub async fn states_are_kept(at: &Fixture) {
     assert_eq!(at.tokens.load().await.unwrap(), []);
 }
 
+pub async fn a_secret_is_sealed_anew_and_nothing_else_changes(at: &Fixture) {
+    let (first, other) = (a_token(at, 1), a_token(at, 2));
+    let Leadership::Leader(old) = at.tokens.lead(a_replica(at), "old", Duration::ZERO).await.unwrap() else {
+        panic!("nobody leads")
+    };
+    at.tokens.import(old, vec![first.clone(), other.clone()], 10).await.unwrap();
+    let until = Some(first.created_at + TimeDelta::seconds(30));
+    let reason = Some("429 from the upstream".to_owned());
+    at.tokens.set_state(old, first.id, TokenState::Cooling, until, reason.clone()).await.unwrap();
+    let sealed = SealedSecret { key_id: "k2".to_owned(), wrapped_key: vec![3; 72], ciphertext: vec![4; 120] };
+    let epoch = lead(at).await;
+    assert_eq!(at.tokens.reseal(old, first.id, sealed.clone()).await.unwrap(), Guarded::StaleEpoch);
+    assert_eq!(at.tokens.reseal(epoch, first.id, sealed.clone()).await.unwrap(), Guarded::Done);
+    // Once more is the same.
+    assert_eq!(at.tokens.reseal(epoch, first.id, sealed.clone()).await.unwrap(), Guarded::Done);
+    let mut loaded = at.tokens.load().await.unwrap();
+    loaded.sort_by_key(|token| token.fingerprint);
+    let resealed = TokenRecord { sealed: sealed.clone(), state: TokenState::Cooling, until, reason, ..first };
+    assert_eq!(loaded, [resealed, other]);
+    let unknown = TokenId::new(at.now(), rand::random());
+    assert_eq!(at.tokens.reseal(epoch, unknown, sealed).await.unwrap(), Guarded::NotFound);
+}
+
 pub async fn live_work_names_its_leases(at: &Fixture) {
     let customer = at.customer(Tier::Pro).await;
     let (dying, other) = (at.worker().await, at.worker().await);

@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::Timestamp;
 use crate::ids::{TokenId, WorkerId};
-use crate::token::{ImportOutcome, NamedLease, TokenRecord, TokenState};
+use crate::token::{ImportOutcome, NamedLease, SealedSecret, TokenRecord, TokenState};
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub trait Tokens: Send + Sync {
         until: Option<Timestamp>,
         reason: Option<String>,
     ) -> Result<Guarded, StoreError>;
+    /// The same secret, sealed anew; everything else of the row stays.
+    async fn reseal(&self, epoch: Epoch, id: TokenId, sealed: SealedSecret) -> Result<Guarded, StoreError>;
     async fn delete(&self, epoch: Epoch, id: TokenId) -> Result<Guarded, StoreError>;
 
     /// Every lease that live work names.

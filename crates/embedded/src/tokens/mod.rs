@@ -11,7 +11,7 @@ use domain::Timestamp;
 use domain::ids::{TokenId, WorkerId};
 use domain::ports::StoreError;
 use domain::ports::tokens::{Epoch, Guarded, Leadership, Tokens};
-use domain::token::{ImportOutcome, NamedLease, TokenRecord, TokenState};
+use domain::token::{ImportOutcome, NamedLease, SealedSecret, TokenRecord, TokenState};
 use std::time::Duration;
 
 #[async_trait]
@@ -46,6 +46,10 @@ impl Tokens for Ledger {
         reason: Option<String>,
     ) -> Result<Guarded, StoreError> {
         Ok(records::set_state(self, epoch, id, state, until, reason).await?)
+    }
+
+    async fn reseal(&self, epoch: Epoch, id: TokenId, sealed: SealedSecret) -> Result<Guarded, StoreError> {
+        Ok(records::reseal(self, epoch, id, sealed).await?)
     }
 
     async fn delete(&self, epoch: Epoch, id: TokenId) -> Result<Guarded, StoreError> {

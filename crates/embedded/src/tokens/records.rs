@@ -58,6 +58,25 @@ pub(super) async fn set_state(
     Ok(found(set.rows_affected()))
 }
 
+pub(super) async fn reseal(ledger: &Ledger, epoch: Epoch, id: TokenId, sealed: SealedSecret) -> Outcome<Guarded> {
+    let (mut transaction, _) = ledger.write().await?;
+    if is_stale(&mut transaction, epoch).await? {
+        return Ok(Guarded::StaleEpoch);
+    }
+    let (id, SealedSecret { key_id, wrapped_key, ciphertext }) = (id.uuid(), sealed);
+    let set = sqlx::query!(
+        "update tokens set key_id = ?, wrapped_key = ?, ciphertext = ? where id = ?",
+        key_id,
+        wrapped_key,
+        ciphertext,
+        id
+    )
+    .execute(&mut *transaction)
+    .await?;
+    commit(transaction).await?;
+    Ok(found(set.rows_affected()))
+}
+
 pub(super) async fn delete(ledger: &Ledger, epoch: Epoch, id: TokenId) -> Outcome<Guarded> {
     let (mut transaction, _) = ledger.write().await?;
     if is_stale(&mut transaction, epoch).await? {

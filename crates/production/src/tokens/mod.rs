@@ -12,7 +12,7 @@ use domain::Timestamp;
 use domain::ids::{TokenId, WorkerId};
 use domain::ports::tokens::{Epoch, Guarded, Leadership};
 use domain::ports::{StoreError, Tokens};
-use domain::token::{ImportOutcome, NamedLease, TokenRecord, TokenState};
+use domain::token::{ImportOutcome, NamedLease, SealedSecret, TokenRecord, TokenState};
 use std::time::Duration;
 
 #[async_trait]
@@ -47,6 +47,10 @@ impl Tokens for Ledger {
         reason: Option<String>,
     ) -> Result<Guarded, StoreError> {
         self.write(|| records::set_state(self, epoch, id, state, until, reason.as_deref())).await
+    }
+
+    async fn reseal(&self, epoch: Epoch, id: TokenId, sealed: SealedSecret) -> Result<Guarded, StoreError> {
+        self.write(|| records::reseal(self, epoch, id, &sealed)).await
     }
 
     async fn delete(&self, epoch: Epoch, id: TokenId) -> Result<Guarded, StoreError> {

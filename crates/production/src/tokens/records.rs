@@ -74,6 +74,31 @@ pub(super) async fn set_state(
     Ok(guarded(row.leads, row.changed))
 }
 
+pub(super) async fn reseal(
+    ledger: &Ledger,
+    epoch: Epoch,
+    id: TokenId,
+    sealed: &SealedSecret,
+) -> Result<Guarded, Failure> {
+    let mut connection = ledger.connection().await?;
+    let row = sqlx::query!(
+        r#"with leader as materialized (select epoch from pool_leader where epoch = $1 for share),
+                changed as (
+                    update tokens set key_id = $3, wrapped_key = $4, ciphertext = $5 where id = $2 and exists (select from leader) returning 1
+                )
+           select exists (select from leader) as "leads!", exists (select from changed) as "changed!""#,
+        epoch.0,
+        id.uuid(),
+        sealed.key_id,
+        sealed.wrapped_key,
+        sealed.ciphertext,
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(Failure::unconfirmed)?;
+    Ok(guarded(row.leads, row.changed))
+}
+
 pub(super) async fn delete(ledger: &Ledger, epoch: Epoch, id: TokenId) -> Result<Guarded, Failure> {
     let mut connection = ledger.connection().await?;
     let row = sqlx::query!(

@@ -8,7 +8,7 @@ use domain::ports::StoreError;
 use domain::ports::pool::PoolError;
 use domain::ports::tokens::{Epoch, Guarded, Leadership};
 use domain::ports::{TokenAdmin, TokenLeases, Tokens};
-use domain::token::{ImportOutcome, NamedLease, PoolStatus, TokenImport, TokenRecord, TokenState};
+use domain::token::{ImportOutcome, NamedLease, PoolStatus, SealedSecret, TokenImport, TokenRecord, TokenState};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,6 +201,10 @@ impl Tokens for Forgetful {
         reason: Option<String>,
     ) -> Result<Guarded, StoreError> {
         self.0.set_state(epoch, id, state, until, reason).await
+    }
+
+    async fn reseal(&self, epoch: Epoch, id: TokenId, sealed: SealedSecret) -> Result<Guarded, StoreError> {
+        self.0.reseal(epoch, id, sealed).await
     }
 
     async fn delete(&self, epoch: Epoch, id: TokenId) -> Result<Guarded, StoreError> {
