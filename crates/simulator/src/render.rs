@@ -22,7 +22,7 @@ pub(crate) struct RenderId {
     pub length_ms: u32,
     pub fails: bool,
     pub seed: Seed,
-    /// A hash of token and idempotency key, or random without one.
+    /// A hash of token, idempotency key and the key's turn, or random without a key.
     pub unique: u64,
 }
 

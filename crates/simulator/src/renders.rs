@@ -2,7 +2,7 @@
 //!
 //! A memory, not the truth: what is forgotten here is still answered from its id. Bounded by [`KEPT_MOST`] and [`KEPT_FOR_MS`].
 
-use crate::render::RenderId;
+use crate::render::{Phase, RenderId};
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
 const KEPT_MOST: usize = 200_000;
@@ -18,6 +18,13 @@ struct Kept {
     canceled: bool,
 }
 
+/// What an idempotency key means now.
+pub(crate) enum Keyed {
+    Stands(RenderId),
+    /// Nothing: this is the unique number of the render that begins.
+    Next(u64),
+}
+
 #[derive(Default)]
 pub(crate) struct Renders {
     kept: HashMap<u64, Kept>,
@@ -28,9 +35,20 @@ pub(crate) struct Renders {
 }
 
 impl Renders {
-    /// The render that a token's idempotency key already stands for.
-    pub(crate) fn by_unique(&self, unique: u64) -> Option<RenderId> {
-        self.kept.get(&unique).map(|kept| kept.id)
+    /// The render that a token's idempotency key stands for. One that failed or was canceled stands for nothing any more, so each turn of
+    /// a key has a number of its own.
+    pub(crate) fn of_key(&self, unique_of: impl Fn(u32) -> u64, now_ms: u64) -> Keyed {
+        let mut turn = 0;
+        loop {
+            let unique = unique_of(turn);
+            match self.kept.get(&unique) {
+                None => return Keyed::Next(unique),
+                Some(kept) if !kept.canceled && kept.id.phase(now_ms) != Phase::Failed => {
+                    return Keyed::Stands(kept.id);
+                }
+                Some(_) => turn += 1,
+            }
+        }
     }
 
     pub(crate) fn title(&self, id: &RenderId) -> Option<&str> {

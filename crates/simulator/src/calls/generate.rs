@@ -1,10 +1,12 @@
-//! `POST /generate`: accepts a render, once for each token and idempotency key.
+//! `POST /generate`: accepts a render, once for each token and idempotency key. A key whose render failed or was canceled is forgotten:
+//! the next order under it is a try of its own.
 
 use crate::callbacks::Callback;
 use crate::clock::now_ms;
 use crate::fault::Answer;
 use crate::music::Seed;
 use crate::render::{RenderId, hash64};
+use crate::renders::Keyed;
 use crate::script::{Call, FaultKind};
 use crate::world::{Visit, World};
 use actix_web::http::StatusCode;
@@ -77,13 +79,13 @@ fn accept(world: &World, visit: &Visit<'_>, order: &Order) -> Result<RenderId, A
     let now = now_ms();
     let mut renders = world.renders();
     let unique = match visit.key() {
-        Some(key) => hash64(&["render", &visit.secret, key]),
+        Some(key) => match renders.of_key(|turn| hash64(&["render", &visit.secret, key, &turn.to_string()]), now) {
+            Keyed::Stands(known) => return Ok(known),
+            Keyed::Next(unique) => unique,
+        },
         // Not of the scripted randomness: a seeded process must not repeat the ids of the one before it.
         None => rand::random(),
     };
-    if let Some(known) = renders.by_unique(unique) {
-        return Ok(known);
-    }
     let (running, first_end) = renders.in_flight(visit.token, now);
     if visit.script.token_concurrency.is_some_and(|most| running >= most as usize) {
         let seconds = first_end.map_or(1, |end| end.saturating_sub(now).div_ceil(1_000).max(1));

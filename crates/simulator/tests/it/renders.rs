@@ -46,6 +46,34 @@ async fn a_token_s_key_stands_for_one_render() {
 }
 
 #[tokio::test]
+async fn a_key_whose_render_failed_or_was_canceled_is_forgotten() {
+    let upstream = Upstream::start();
+    let order = async || {
+        let answer = upstream.order("t", Some("gen_1"), json!({"prompt": "p"})).await.unwrap();
+        answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let fails = json!([{"kind": "render_failed", "probability": 1}]);
+    upstream.script(json!({"render_seconds": {"min": 60, "max": 60}, "fail": fails})).await;
+    let running = order().await;
+    assert_eq!(order().await, running, "what runs stands for its key, whatever becomes of it");
+    let cancel = upstream.http.post(format!("{}/cancel/{running}", upstream.url)).bearer_auth("t");
+    assert_eq!(cancel.send().await.unwrap().status(), StatusCode::OK);
+
+    upstream.script(json!({"render_seconds": {"min": 0, "max": 0}})).await;
+    let failed = order().await;
+    assert_ne!(failed, running);
+    assert_eq!(upstream.status(&failed).await["status"], "failed");
+
+    upstream.script(json!({"fail": []})).await;
+    let done = order().await;
+    assert!(done != failed && done != running);
+    assert_eq!(upstream.status(&done).await["status"], "completed");
+    assert_eq!(order().await, done, "a render that succeeded keeps its key");
+    assert_eq!(upstream.status(&failed).await["status"], "failed", "what failed stays so");
+    assert_eq!(upstream.status(&running).await["error"], "canceled");
+}
+
+#[tokio::test]
 async fn renders_are_known_after_a_restart() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
