@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Tokens in one import.
-const IMPORT_MAX: usize = 1_000;
+pub(crate) const IMPORT_MAX: usize = 1_000;
 /// Bytes of one secret.
 const SECRET_MAX: usize = 4_096;
 /// Characters of a label.
@@ -29,19 +29,22 @@ fn valid(tokens: &[TokenImport]) -> Result<(), Refused> {
     if tokens.is_empty() || tokens.len() > IMPORT_MAX {
         return Err(Refused::Invalid("import 1 to 1,000 tokens at once"));
     }
-    for token in tokens {
-        let secret = token.secret.expose_secret();
-        if secret.trim().is_empty() || secret.len() > SECRET_MAX || secret.chars().any(char::is_control) {
-            return Err(Refused::Invalid("a secret must be 1 to 4,096 bytes without control characters"));
-        }
-        if token.label.as_ref().is_some_and(|label| label.chars().count() > LABEL_MAX) {
-            return Err(Refused::Invalid("a label has at most 200 characters"));
-        }
-        if token.max_concurrency == Some(0) || token.requests_per_minute == Some(0) {
-            return Err(Refused::Invalid("max_concurrency and requests_per_minute are at least 1"));
-        }
+    tokens.iter().find_map(fault_of).map_or(Ok(()), |fault| Err(Refused::Invalid(fault)))
+}
+
+/// Why this one cannot be imported.
+pub(crate) fn fault_of(token: &TokenImport) -> Option<&'static str> {
+    let secret = token.secret.expose_secret();
+    if secret.trim().is_empty() || secret.len() > SECRET_MAX || secret.chars().any(char::is_control) {
+        return Some("a secret must be 1 to 4,096 bytes without control characters");
     }
-    Ok(())
+    if token.label.as_ref().is_some_and(|label| label.chars().count() > LABEL_MAX) {
+        return Some("a label has at most 200 characters");
+    }
+    if token.max_concurrency == Some(0) || token.requests_per_minute == Some(0) {
+        return Some("max_concurrency and requests_per_minute are at least 1");
+    }
+    None
 }
 
 impl Pool {

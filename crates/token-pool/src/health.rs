@@ -17,6 +17,7 @@ pub mod reason {
     pub const OPERATOR: &str = "by an operator";
     pub const EXPIRED: &str = "expired";
     pub const RETIRED: &str = "retired: over MAX_TOKENS";
+    pub const RESTS: &str = "rests: leased more than twice its share; used where no other is free";
     pub const DAMAGED: &str = "its sealed secret does not open: damaged, swapped, or its encryption key is missing";
 }
 

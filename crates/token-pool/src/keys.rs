@@ -119,6 +119,11 @@ impl EncryptionKeys {
         if keys.is_empty() { Err(KeysError::Empty) } else { Ok(Self(keys)) }
     }
 
+    /// The id of the key that seals. Empty never: there is one at least.
+    pub(crate) fn first_id(&self) -> &str {
+        self.0.first().map_or("", |named| &named.id)
+    }
+
     /// Seals under a fresh data key, wrapped by the first of the keys.
     pub fn seal(&self, token: TokenId, secret: &SecretString) -> Result<SealedSecret, SealError> {
         let first = self.0.first().ok_or(SealError)?;

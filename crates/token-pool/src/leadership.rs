@@ -144,7 +144,8 @@ impl Pool {
         };
         let damaged = secret.is_none();
         let health = Health::of_row(record.state, record.until, record.reason, now);
-        state.cards.insert(id, Card { label: record.label, secret, created_at: record.created_at });
+        let card = Card { label: record.label, secret, key_id: record.sealed.key_id, created_at: record.created_at };
+        state.cards.insert(id, card);
         let terms = Terms {
             id,
             max_concurrency: record.max_concurrency,

@@ -7,6 +7,7 @@
 
 mod entry;
 mod reading;
+mod resting;
 
 pub use entry::Terms;
 pub use reading::{Reconciled, Ticket};
@@ -99,6 +100,8 @@ impl LeaseBook {
             leases: Vec::new(),
             trial: None,
             last_used: 0,
+            begun: 0,
+            rests: false,
             fence: 0,
             place: None,
             recovery: None,
@@ -164,7 +167,7 @@ impl LeaseBook {
         let Some(entry) = self.tokens.get_mut(&id) else { return };
         let place = (entry.open() && entry.paced_until.is_none()).then(|| {
             let share = (u64::from(entry.leased()) << 32) / u64::from(entry.terms.max_concurrency.max(1));
-            (share, entry.last_used, id)
+            (entry.rests, share, entry.last_used, id)
         });
         if place != entry.place {
             if let Some(old) = entry.place {
@@ -224,6 +227,7 @@ impl LeaseBook {
         let entry = self.tokens.get_mut(&id)?;
         self.turn += 1;
         entry.last_used = self.turn;
+        entry.begun = entry.begun.saturating_add(1);
         entry.leases.push(lease_id);
         if entry.terms.health.state == State::HalfOpen {
             entry.trial = Some(lease_id);
@@ -250,7 +254,8 @@ impl LeaseBook {
         false
     }
 
-    /// At most `count` leases, each of the token with the least of its concurrency in use, the longest unused first among equals.
+    /// At most `count` leases, each of the token with the least of its concurrency in use, the longest unused first among equals. Those
+    /// that rest come after all others.
     pub fn grant(
         &mut self,
         owner: WorkerId,
@@ -261,7 +266,7 @@ impl LeaseBook {
         self.tick(now);
         let mut grants = Vec::new();
         while grants.len() < count as usize
-            && let Some((_, _, id)) = self.open.first().copied()
+            && let Some((_, _, _, id)) = self.open.first().copied()
         {
             if self.start(id, now) {
                 grants.extend(self.issue(id, owner, true, new_id(), now));

@@ -104,7 +104,16 @@ impl Pool {
         });
         pool.metrics.register(registry, &pool)?;
         pool.first_election().await?;
-        for task in [Task::Leadership, Task::Reconcile, Task::Save, Task::Upkeep, Task::Probes] {
+        for task in [
+            Task::Leadership,
+            Task::Reconcile,
+            Task::Save,
+            Task::Upkeep,
+            Task::Probes,
+            Task::Reseal,
+            Task::Watch,
+            Task::Provision,
+        ] {
             let pool = Arc::clone(&pool);
             let tasks = pool.tasks.clone();
             tasks.spawn(async move {
@@ -114,6 +123,9 @@ impl Pool {
                     Task::Save => pool.keep_saved().await,
                     Task::Upkeep => pool.keep_up().await,
                     Task::Probes => pool.keep_probing().await,
+                    Task::Reseal => pool.keep_resealed().await,
+                    Task::Watch => pool.keep_watching().await,
+                    Task::Provision => pool.keep_provisioned().await,
                 }
             });
         }
@@ -180,4 +192,7 @@ enum Task {
     Save,
     Upkeep,
     Probes,
+    Reseal,
+    Watch,
+    Provision,
 }

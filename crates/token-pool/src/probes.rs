@@ -7,6 +7,7 @@ use domain::ids::TokenId;
 use domain::ports::Upstream;
 use domain::ports::upstream::UpstreamError;
 use futures::StreamExt;
+use rand::seq::SliceRandom;
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,12 +54,15 @@ impl Pool {
             }
         }
         used.sort_unstable();
-        let share = used.len().div_ceil(SHARE);
+        let share = used.len().div_ceil(SHARE).min(ROUND_MAX / 2);
         let from = after.map_or(0, |last| used.partition_point(|id| *id <= last));
         let rolling: Vec<TokenId> = used.iter().cycle().skip(from).take(share).copied().collect();
         *after = rolling.last().copied();
-        out.into_iter()
-            .chain(rolling)
+        // Where they are too many for one round, chance gives each its turn.
+        out.shuffle(&mut rand::rng());
+        rolling
+            .into_iter()
+            .chain(out)
             .take(ROUND_MAX)
             .filter_map(|id| Some((id, state.cards.get(&id)?.secret.clone()?)))
             .collect()

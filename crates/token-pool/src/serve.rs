@@ -2,13 +2,13 @@
 //!
 //! It decides nothing: each call is parsed, handed to the pool, and its outcome written as a status.
 
+use crate::answered::Answered;
 use crate::health::{Event, reason};
 use crate::pool::Pool;
 use domain::ids::TokenId;
 use domain::token::{Acquired, TokenLease};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
@@ -30,9 +30,6 @@ const STREAMS_MAX: u32 = 1_024;
 const CALL_DEADLINE: Duration = Duration::from_secs(35);
 /// How long calls under way may take after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
-/// A repeat of an acquisition comes soon or never.
-const REPEAT_WINDOW: Duration = Duration::from_secs(10);
-const REPEATS_MAX: usize = 4_096;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -118,28 +115,18 @@ impl Interceptor for Guard {
     }
 }
 
-struct Answered {
-    at: Instant,
-    request_id: [u8; 16],
-    leases: Vec<TokenLease>,
-}
-
 struct Service {
     pool: Arc<Pool>,
-    /// Acquisitions whose answer may have been lost.
-    answered: Mutex<VecDeque<Answered>>,
+    answered: Mutex<Answered>,
 }
 
 impl Service {
     /// What the same request was answered before, as far as it still stands.
     fn answered(&self, request_id: [u8; 16]) -> Vec<TokenLease> {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        while answered.front().is_some_and(|first| first.at.elapsed() > REPEAT_WINDOW) {
-            answered.pop_front();
-        }
-        let leases = answered.iter().find(|one| one.request_id == request_id).map(|one| one.leases.clone());
+        let leases = answered.to(request_id, Instant::now());
         drop(answered);
-        let leases = leases.unwrap_or_default();
+        let Some(leases) = leases else { return Vec::new() };
         let ids: Vec<_> = leases.iter().map(|lease| lease.lease_id).collect();
         let standing = self.pool.keep(&ids).unwrap_or_default();
         leases.into_iter().filter(|lease| standing.contains(&lease.lease_id)).collect()
@@ -147,10 +134,7 @@ impl Service {
 
     fn remember(&self, request_id: [u8; 16], leases: &[TokenLease]) {
         let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        if answered.len() >= REPEATS_MAX {
-            answered.pop_front();
-        }
-        answered.push_back(Answered { at: Instant::now(), request_id, leases: leases.to_vec() });
+        answered.remember(request_id, leases, Instant::now());
     }
 }
 

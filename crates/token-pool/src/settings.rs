@@ -3,7 +3,10 @@
 use crate::health::Policy;
 use crate::keys::EncryptionKeys;
 use domain::ids::WorkerId;
+use domain::ports::TokenSource;
 use secrecy::SecretString;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub struct Settings {
@@ -35,7 +38,23 @@ pub struct Settings {
     pub reconcile_interval: Duration,
     /// `HEALTH_CHECK_INTERVAL`: between two rounds of probes, where there is an upstream to ask.
     pub health_check_interval: Duration,
+    /// `ROTATION_INTERVAL`: how long overused tokens rest.
+    pub rotation_interval: Duration,
+    pub sources: Sources,
+    /// Between two looks at the sources.
+    pub source_interval: Duration,
+    /// Between two steps of sealing anew, twenty rows each.
+    pub reseal_pause: Duration,
     pub policy: Policy,
+}
+
+/// Where tokens come from besides imports.
+#[derive(Default)]
+pub struct Sources {
+    /// `TOKEN_SOURCE_PATH`: a file, or a folder of files. What it lists is imported whenever it changes.
+    pub path: Option<PathBuf>,
+    /// `TOKEN_PROVISIONER_URL`: asked while fewer than `min` are usable.
+    pub provisioner: Option<Arc<dyn TokenSource>>,
 }
 
 impl Settings {
@@ -55,6 +74,10 @@ impl Settings {
             grant_hold: Duration::from_secs(10),
             reconcile_interval: Duration::from_secs(5),
             health_check_interval: Duration::from_secs(30),
+            rotation_interval: Duration::from_secs(180),
+            sources: Sources::default(),
+            source_interval: Duration::from_secs(5),
+            reseal_pause: Duration::from_millis(50),
             policy: Policy::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the pool remembers, behind one mutex that is never held across an await: the role, the book, the opened secrets, who waits, and
 //! what is still to be written to the ledger.
 
+use crate::health::reason;
 use crate::lease_book::{Given, Grant, LeaseBook, Terms};
 use crate::refused::Refused;
 use domain::Timestamp;
@@ -33,6 +34,8 @@ pub(crate) struct Card {
     pub(crate) label: Option<String>,
     /// `None`: its row does not open.
     pub(crate) secret: Option<SecretString>,
+    /// The encryption key that its row is sealed by.
+    pub(crate) key_id: String,
     pub(crate) created_at: Timestamp,
 }
 
@@ -153,6 +156,7 @@ impl State {
     fn view_of(&self, terms: &Terms, leased: u32) -> Option<TokenView> {
         let card = self.cards.get(&terms.id)?;
         let (state, until, reason) = terms.health.row();
+        let reason = reason.or_else(|| self.book.rests(terms.id).then(|| reason::RESTS.to_owned()));
         Some(TokenView {
             id: terms.id,
             label: card.label.clone(),

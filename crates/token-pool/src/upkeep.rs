@@ -7,7 +7,7 @@ use crate::state::State;
 use domain::Timestamp;
 use domain::ids::TokenId;
 use domain::token::PoolStatus;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// At least so often, whatever happens.
 const ROUND: Duration = Duration::from_secs(5);
@@ -16,12 +16,28 @@ const STEP: Duration = Duration::from_millis(5);
 
 impl Pool {
     pub(crate) async fn keep_up(&self) {
+        let mut rotated = Instant::now();
         loop {
-            let next = self.round();
+            if rotated.elapsed() >= self.settings.rotation_interval {
+                rotated = Instant::now();
+                self.rotate();
+            }
+            let next = self.round().min(self.settings.rotation_interval);
             tokio::select! {
                 () = self.shutdown.cancelled() => return,
                 () = tokio::time::sleep(next) => {}
                 () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Rest for those that were leased more than their share.
+    fn rotate(&self) {
+        let mut state = self.state();
+        if state.leading().is_ok() {
+            let resting = state.book.rotate();
+            if resting > 0 {
+                tracing::info!(resting, "overused tokens rest until the next rotation");
             }
         }
     }

@@ -15,7 +15,7 @@ const USUAL_FILE: &str = "son1k.toml";
 const LONGEST: u64 = 64 * 1024;
 
 /// Whose values are never shown.
-pub(super) const SECRETS: [&str; 8] = [
+pub(super) const SECRETS: [&str; 9] = [
     "database_url",
     "rabbitmq_url",
     "redis_url",
@@ -24,10 +24,12 @@ pub(super) const SECRETS: [&str; 8] = [
     "api_key_pepper",
     "token_encryption_keys",
     "internal_auth_secret",
+    "token_provisioner_secret",
 ];
 
 /// What a local process does without, whatever is configured: `son1k demo` touches nobody's servers.
-const REMOTE: [&str; 5] = ["database_url", "rabbitmq_url", "redis_url", "token_pool_url", "suno_api_url"];
+const REMOTE: [&str; 6] =
+    ["database_url", "rabbitmq_url", "redis_url", "token_pool_url", "suno_api_url", "token_provisioner_url"];
 
 /// Every setting's path and text; an empty text is "not set".
 #[derive(Debug, Clone)]

@@ -17,7 +17,7 @@ pub use roles::Role;
 use domain::api_key::ApiKey;
 use domain::tier::Tiers;
 use secrecy::SecretString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,8 +39,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     pub simulator: Simulator,
     pub tiers: Tiers,
-    /// Where the command line finds the gateway.
-    pub admin_url: String,
+    /// Where the command line finds the gateway. `None`: on this machine.
+    pub admin_url: Option<String>,
     makes_secrets: bool,
     shown: String,
 }
@@ -105,6 +105,10 @@ pub struct Pool {
     pub token_concurrency: u32,
     pub rotation_interval: Duration,
     pub health_check_interval: Duration,
+    /// A file or folder that lists tokens.
+    pub source_path: Option<PathBuf>,
+    /// Asked for tokens while too few are usable.
+    pub provisioner_url: Option<String>,
     /// How other processes reach this replica; `None`: by what it listens on.
     pub advertise_url: Option<String>,
 }
@@ -134,6 +138,8 @@ pub struct Secrets {
     /// `id:base64 of 32 bytes`, comma-separated; the form has been checked.
     pub token_keys: Option<SecretString>,
     pub internal: Option<SecretString>,
+    /// What the provisioner of tokens is shown.
+    pub provisioner: Option<SecretString>,
 }
 
 #[derive(Debug, Clone)]
@@ -160,6 +166,14 @@ pub struct Simulator {
     pub render_max: Duration,
     pub latency: Duration,
     pub token_concurrency: u32,
+}
+
+impl Listen {
+    /// How this machine's own programs reach `port`.
+    pub fn local_url(&self, port: u16) -> String {
+        let host = self.host.filter(|host| !host.is_unspecified()).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        format!("http://{}", SocketAddr::new(host, port))
+    }
 }
 
 impl Settings {

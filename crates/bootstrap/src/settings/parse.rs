@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use domain::api_key::ApiKey;
 use domain::tier::{Quality, TierLimits, Tiers, UNMETERED};
+use secrecy::SecretString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -59,9 +60,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         telemetry: telemetry(role, values)?,
         simulator: simulator(values)?,
         tiers: tiers(values)?,
-        admin_url: values
-            .url("admin_url", &["http", "https"])?
-            .unwrap_or_else(|| format!("http://127.0.0.1:{}", listen.port)),
+        admin_url: values.url("admin_url", &["http", "https"])?,
         makes_secrets: values.flag("make_secrets")?,
         shown: show::show(values),
         listen,
@@ -97,6 +96,8 @@ fn pool(values: &Values) -> Result<Pool, SettingError> {
         token_concurrency: values.whole("token_max_concurrency", 1..=10_000)?,
         rotation_interval: values.millis("rotation_interval", 1_000..=86_400_000)?,
         health_check_interval: values.millis("health_check_interval", 1_000..=86_400_000)?,
+        source_path: values.text("token_source_path").map(PathBuf::from),
+        provisioner_url: values.url("token_provisioner_url", &["https", "http"])?,
         advertise_url: values.url("grpc_advertise_url", &["http"])?,
     })
 }
@@ -112,6 +113,7 @@ fn secrets(values: &Values) -> Result<Secrets, SettingError> {
         pepper: values.secret("api_key_pepper")?,
         token_keys: values.text("token_encryption_keys").map(Into::into),
         internal: values.secret("internal_auth_secret")?,
+        provisioner: provisioner_secret(values)?,
     };
     if let (Some(admin), Some(system)) = (&secrets.admin_key, &secrets.system_key)
         && admin.reveal() == system.reveal()
@@ -125,6 +127,15 @@ fn secrets(values: &Values) -> Result<Secrets, SettingError> {
         return Err(values.refused("token_encryption_keys", "id:base64 of 32 bytes, comma-separated, each id once"));
     }
     Ok(secrets)
+}
+
+/// Somebody else's secret: not ours to say how long it is.
+fn provisioner_secret(values: &Values) -> Result<Option<SecretString>, SettingError> {
+    let Some(text) = values.text("token_provisioner_secret") else { return Ok(None) };
+    if text.len() > 1024 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(values.refused("token_provisioner_secret", "1 to 1024 visible ASCII characters"));
+    }
+    Ok(Some(text.into()))
 }
 
 fn are_token_keys(text: &str) -> bool {

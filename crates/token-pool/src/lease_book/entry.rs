@@ -35,8 +35,8 @@ pub(super) struct Lease {
     pub(super) standing: Standing,
 }
 
-/// Share of its concurrency in use, then how long ago it was used, then its id.
-pub(super) type Place = (u64, u64, TokenId);
+/// Whether it rests, then the share of its concurrency in use, then how long ago it was used, then its id.
+pub(super) type Place = (bool, u64, u64, TokenId);
 
 pub(super) struct Entry {
     pub(super) terms: Terms,
@@ -46,6 +46,10 @@ pub(super) struct Entry {
     pub(super) leases: Vec<LeaseId>,
     pub(super) trial: Option<LeaseId>,
     pub(super) last_used: u64,
+    /// Leases begun since the last rotation.
+    pub(super) begun: u32,
+    /// Used more than its share of late: the others come first until the next rotation.
+    pub(super) rests: bool,
     pub(super) fence: u64,
     pub(super) place: Option<Place>,
     pub(super) recovery: Option<Timestamp>,
