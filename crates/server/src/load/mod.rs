@@ -107,8 +107,13 @@ pub async fn load(settings: Settings, arguments: Arguments, shutdown: Cancellati
     let report = tokio::task::spawn_blocking(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut report = run(&bench, &profile).await?;
-            report.left = bench.left();
+            let done = run(&bench, &profile).await;
+            let left = bench.left();
+            let mut report = done.inspect_err(|_| table::left(&left).iter().for_each(|line| say(line)))?;
+            if bench.shutdown.is_cancelled() {
+                report.note("interrupted: shorter than asked");
+            }
+            report.left = left;
             anyhow::Ok(report)
         })
     });

@@ -54,7 +54,11 @@ impl OpenLoop {
         let work = async {
             let late = tokio::time::sleep_until((window.end + LATE_MOST).into());
             tokio::select! {
-                () = tasks.wait() => return,
+                () = tasks.wait() => {
+                    // The last answer may come before the window ends.
+                    stop.run_until_cancelled(tokio::time::sleep_until(window.end.into())).await;
+                    return;
+                }
                 () = late => stop.cancel(),
             }
             // Requests under way have their own deadline.

@@ -55,6 +55,7 @@ impl<'a> Paused<'a> {
             done.and_then(|done| if self.bench.shutdown.is_cancelled() { bail!("interrupted") } else { Ok(done) });
         if done.is_err() {
             self.resume().await?;
+            say("The queue is resumed.");
         }
         done
     }

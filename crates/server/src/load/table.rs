@@ -53,12 +53,17 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
         lines.push(String::new());
         lines.extend(report.notes.iter().map(|note| format!("Note: {note}.")));
     }
-    if !report.left.is_empty() {
-        lines.push(String::new());
-        lines.push("Nothing was removed. Left on the system:".to_owned());
-        lines.extend(report.left.iter().map(|left| format!("  {left}")));
-    }
+    lines.extend(left(&report.left));
     lines
+}
+
+/// What stays when the load has gone.
+pub(super) fn left(left: &[String]) -> Vec<String> {
+    if left.is_empty() {
+        return Vec::new();
+    }
+    let head = [String::new(), "Nothing was removed. Left on the system:".to_owned()];
+    head.into_iter().chain(left.iter().map(|left| format!("  {left}"))).collect()
 }
 
 /// The options, as they would be typed.

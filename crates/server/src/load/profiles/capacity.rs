@@ -54,7 +54,7 @@ pub(in crate::load) async fn capacity(bench: &Bench, arguments: &Arguments) -> a
     let alive = bench.operator.admin().workers().await.context("the workers")?;
     let alive = alive.iter().filter(|worker| !worker.draining).count();
     if alive != arguments.workers as usize {
-        bail!("{alive} workers are alive, not {}", arguments.workers);
+        bail!("workers that are alive: {alive}, not {}", arguments.workers);
     }
     let limit = f64::from(arguments.workers) * arguments.limit;
     let rate = arguments.rate.unwrap_or(limit * USUAL_PART);
