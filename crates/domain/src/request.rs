@@ -16,7 +16,8 @@ pub const METADATA_MOST: usize = 16;
 pub const METADATA_BYTES: usize = 4_096;
 /// The longest any tier may allow.
 pub const DURATION_LONGEST: i64 = 600;
-const DURATION_USUAL: i64 = 60;
+/// What is taken when nobody says.
+pub const DURATION_USUAL: i64 = 60;
 
 /// Where a rule was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -176,6 +176,8 @@ pub enum WaitingOn {
 }
 
 impl WaitingOn {
+    pub const ALL: [Self; 5] = [Self::Capacity, Self::Fairness, Self::UpstreamTokens, Self::RetryBackoff, Self::Paused];
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Capacity => "capacity",

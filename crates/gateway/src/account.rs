@@ -2,42 +2,45 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
-use crate::limit::seconds;
-use crate::page;
+use crate::openapi::params;
+use crate::page::{self, PageView};
 use crate::problem::ApiError;
 use crate::query::Query;
-use crate::view::{self, At};
+use crate::view;
+use crate::view::account::{AccountView, EntryView};
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
+/// Read the account
+#[utoipa::path(
+    get,
+    path = "/v1/account",
+    operation_id = "showAccount",
+    tag = "Account",
+    responses(
+        (status = 200, description = "The account of the key.", body = AccountView<'_>),
+    ),
+)]
 pub(crate) async fn show(core: web::Data<Core>, customer: Customer) -> Result<HttpResponse, ApiError> {
     let account = &customer.account;
     let usage = core.call(core.backends.accounts.usage(account.id)).await?.ok_or_else(ApiError::not_found)?;
-    let limits = account.limits(&core.settings.tiers);
-    let rate = customer.rate.map(|rate| {
-        let remaining = rate.remaining;
-        json!({"limit": rate.limit, "remaining": remaining, "window_seconds": 60, "reset_seconds": seconds(rate.reset_after)})
-    });
-    let backlog_max = account.overrides.backlog_max.unwrap_or(core.settings.backlog_max_account);
-    let view = json!({
-        "id": account.id,
-        "object": "account",
-        "name": account.name,
-        "tier": account.tier,
-        "status": account.status,
-        "limits": view::limits(&limits, backlog_max),
-        "credits": {"balance": usage.balance, "reserved": usage.reserved},
-        "generations": {
-            "used": usage.used,
-            "limit": limits.generations_per_month,
-            "resets_at": At(usage.resets_at),
-        },
-        "rate_limit": rate,
-        "created_at": At(account.created_at),
-    });
+    let settings = &core.settings;
+    let view = view::account::customers(account, &settings.tiers, settings.backlog_max_account, &usage, customer.rate);
     Ok(HttpResponse::Ok().json(view))
 }
 
+/// List credit entries
+///
+/// A page, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/account/ledger",
+    operation_id = "listCreditEntries",
+    tag = "Account",
+    params(params::Paging),
+    responses(
+        (status = 200, description = "A page.", body = PageView<EntryView>),
+    ),
+)]
 pub(crate) async fn ledger(
     core: web::Data<Core>,
     customer: Customer,
@@ -47,5 +50,5 @@ pub(crate) async fn ledger(
     let asked = page::asked(&mut query);
     query.finish()?;
     let entries = core.call(core.backends.accounts.entries(customer.account.id, asked)).await?;
-    page::answer(&request, &query, entries.map(view::entry))
+    page::answer(&request, &query, entries.map(view::account::entry))
 }

@@ -1,13 +1,13 @@
 //! The table of routes. What is mounted and what [`routes`] lists are one and the same.
 
 use crate::problem::ApiError;
-use crate::{account, admin, generations};
+use crate::{account, admin, generations, openapi};
 use actix_web::dev::Handler;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 
 /// What is answered without a key; everything else is not.
-pub const PUBLIC_ROUTES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub const PUBLIC_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
 /// Collects routes, and mounts them where there is something to mount them on.
 struct Mount<'a, 'b> {
@@ -65,6 +65,11 @@ fn all(mount: &mut Mount<'_, '_>) {
     operators(mount);
 }
 
+/// Those of [`PUBLIC_ROUTES`] that are the gateway's own.
+fn open(m: &mut Mount<'_, '_>) {
+    m.at("/openapi.json").get(openapi::serve).only("GET, HEAD");
+}
+
 fn customers(m: &mut Mount<'_, '_>) {
     m.at("/v1/generations").get(generations::list::list).post(generations::submit::submit).only("GET, HEAD, POST");
     m.at("/v1/generations/{id}").get(generations::show::show).only("GET, HEAD");
@@ -101,7 +106,9 @@ fn operators(m: &mut Mount<'_, '_>) {
 }
 
 pub(crate) fn mount(service: &mut ServiceConfig) {
-    all(&mut Mount { service: Some(service), seen: &mut Vec::new() });
+    let mut mount = Mount { service: Some(service), seen: &mut Vec::new() };
+    open(&mut mount);
+    all(&mut mount);
 }
 
 /// Every route of this API as method and pattern, the public ones left out.

@@ -27,6 +27,7 @@ mod json;
 mod limit;
 mod metrics;
 mod observe;
+mod openapi;
 mod page;
 mod problem;
 mod query;
@@ -39,6 +40,7 @@ mod unauthenticated;
 mod view;
 
 pub use app::{PUBLIC_ROUTES, routes};
+pub use openapi::document;
 pub use problem::Code;
 pub use run::run;
 pub use settings::{Network, NetworkError, Settings};

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::page::{LARGEST, Page, PageRequest, USUAL};
 use serde::Serialize;
 use std::fmt::Write;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 fn cursor(id: Uuid) -> String {
@@ -30,11 +31,21 @@ pub(crate) fn asked(query: &mut Query) -> PageRequest {
     PageRequest { limit: limit.unwrap_or(USUAL), after }
 }
 
-#[derive(Serialize)]
-struct PageView<T> {
+/// A page of rows, newest first.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page<T>)]
+pub(crate) struct PageView<T> {
     data: Vec<T>,
+    /// The `cursor` of the next page; null on the last.
     next_cursor: Option<String>,
     has_more: bool,
+}
+
+impl<T> PageView<T> {
+    /// The one page of a list that is always shown whole.
+    pub(crate) const fn whole(data: Vec<T>) -> Self {
+        Self { data, next_cursor: None, has_more: false }
+    }
 }
 
 /// The page, with its `Link` to the next one: the same query with the new cursor.

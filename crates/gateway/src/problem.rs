@@ -113,6 +113,19 @@ impl Code {
         self.facts().1
     }
 
+    pub(crate) const fn title(self) -> &'static str {
+        self.facts().2
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
+    }
+
+    /// Whether its answers carry `Retry-After`.
+    pub(crate) const fn retry_after(self) -> bool {
+        matches!(self, Self::IdempotencyInProgress | Self::RateLimited | Self::Overloaded | Self::Unavailable)
+    }
+
     /// Where this problem is described: a stable path.
     pub fn type_path(self) -> String {
         format!("/problems/{}", self.name().replace('_', "-"))

@@ -5,22 +5,53 @@ use super::id;
 use crate::admit::Operator;
 use crate::core::Core;
 use crate::fields::Fields;
+use crate::openapi::params;
+use crate::openapi::schema::{self, named, nullable, text, words};
+use crate::page::PageView;
 use crate::problem::ApiError;
 use crate::query::Query;
+use crate::view::account::OperatorsAccount;
 use crate::{body, page, view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::account::{Account, AccountStatus, Overrides};
 use domain::ids::AccountId;
-use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount};
+use domain::page::Page;
+use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount, Usage};
 use domain::tier::Tier;
-use serde_json::{Value, json};
+use serde_json::Value;
+use utoipa::openapi::{Object, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const NAME_LONGEST: usize = 200;
 const EMAIL_LONGEST: usize = 254;
 const TIERS: &str = "free, pro, premium, enterprise";
-/// The most an override may say.
-const OVERRIDE_MOST: i64 = 1_000_000_000;
+const GIVEN_TIERS: [&str; 4] = ["free", "pro", "premium", "enterprise"];
+/// The most an override of a month's numbers may say, and of the others.
+pub(crate) const OVERRIDE_MOST: i64 = 1_000_000_000;
+pub(crate) const OVERRIDE_LARGEST: i64 = u32::MAX as i64;
+
+named! {
+    CreateBody = schema::body(&["name", "tier"], [
+        ("name", text(NAME_LONGEST, "").into()),
+        ("tier", words("", GIVEN_TIERS).into()),
+        ("email", nullable(email_schema()).into()),
+        ("overrides", nullable(schema::overrides()).into()),
+    ]);
+    ChangeBody = schema::body(&[], [
+        ("name", nullable(text(NAME_LONGEST, "")).into()),
+        ("tier", nullable(words("", GIVEN_TIERS)).into()),
+        ("status", nullable(words("", ["active", "suspended"])).into()),
+        ("email", nullable(email_schema()).into()),
+        ("overrides", nullable(schema::overrides()).into()),
+    ]);
+}
+
+fn email_schema() -> Object {
+    let mut schema = text(EMAIL_LONGEST, "An e-mail address.");
+    schema.pattern = Some(schema::EMAIL.to_owned());
+    schema
+}
 
 /// Those that an operator can give; the system account's is not one.
 fn tier(text: &str) -> Option<Tier> {
@@ -40,7 +71,7 @@ fn email(fields: &mut Fields) -> Option<String> {
 fn overrides(fields: &mut Fields) -> Option<Overrides> {
     let map = fields.object("overrides")?;
     let mut own = Fields::of(Value::Object(map), "/overrides");
-    let mut small = |name, least| own.integer_in(name, least..=i64::from(u32::MAX)).and_then(|n| u32::try_from(n).ok());
+    let mut small = |name, least| own.integer_in(name, least..=OVERRIDE_LARGEST).and_then(|n| u32::try_from(n).ok());
     let (requests_per_minute, share) = (small("requests_per_minute", 0), small("share", 1));
     let backlog_max = small("backlog_max", 0);
     let overrides = Overrides {
@@ -54,10 +85,22 @@ fn overrides(fields: &mut Fields) -> Option<Overrides> {
     Some(overrides)
 }
 
-fn show_account(core: &Core, account: &Account) -> Value {
-    view::account(account, &core.settings.tiers, core.settings.backlog_max_account)
+fn show_account<'a>(core: &Core, account: &'a Account, usage: Option<&Usage>) -> OperatorsAccount<'a> {
+    view::account::operators(account, &core.settings.tiers, core.settings.backlog_max_account, usage)
 }
 
+/// Create an account
+#[utoipa::path(
+    post,
+    path = "/admin/v1/accounts",
+    operation_id = "createAccount",
+    tag = "Accounts",
+    params(params::IdempotencyKey),
+    request_body(content = CreateBody),
+    responses(
+        (status = 201, description = "Made.", body = OperatorsAccount<'_>, headers(("Location"))),
+    ),
+)]
 pub(crate) async fn create(
     core: web::Data<Core>,
     operator: Operator,
@@ -81,12 +124,25 @@ pub(crate) async fn create(
             let id = AccountId::new(core.backends.clock.now(), rand::random());
             let account = NewAccount { id, name, email, tier, overrides };
             let account = core.call(core.backends.accounts.create(account)).await?;
-            let done = Done::new(StatusCode::CREATED, &show_account(&core, &account))?;
+            let done = Done::new(StatusCode::CREATED, &show_account(&core, &account, None))?;
             Ok(done.subject(&account.id).location(format!("/admin/v1/accounts/{}", account.id)))
         })
         .await
 }
 
+/// List accounts
+///
+/// A page, newest first.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/accounts",
+    operation_id = "listAccounts",
+    tag = "Accounts",
+    params(params::AccountsFilter, params::Paging),
+    responses(
+        (status = 200, description = "A page.", body = PageView<OperatorsAccount<'_>>),
+    ),
+)]
 pub(crate) async fn list(
     core: web::Data<Core>,
     _operator: Operator,
@@ -100,9 +156,22 @@ pub(crate) async fn list(
     let asked = page::asked(&mut query);
     query.finish()?;
     let accounts = core.call(core.backends.accounts.list(&filter, asked)).await?;
-    page::answer(&request, &query, accounts.map(|account| show_account(&core, &account)))
+    let next = accounts.next;
+    let items = accounts.items.iter().map(|account| show_account(&core, account, None)).collect();
+    page::answer(&request, &query, Page { items, next })
 }
 
+/// Read an account
+#[utoipa::path(
+    get,
+    path = "/admin/v1/accounts/{id}",
+    operation_id = "showAccountAsOperator",
+    tag = "Accounts",
+    params(params::Account),
+    responses(
+        (status = 200, description = "With its credits and its month.", body = OperatorsAccount<'_>),
+    ),
+)]
 pub(crate) async fn show(
     core: web::Data<Core>,
     _operator: Operator,
@@ -111,16 +180,24 @@ pub(crate) async fn show(
     let id: AccountId = id(&account)?;
     let account = core.call(core.backends.accounts.show(id)).await?.ok_or_else(ApiError::not_found)?;
     let usage = core.call(core.backends.accounts.usage(id)).await?;
-    let mut shown = show_account(&core, &account);
-    if let (Some(usage), Value::Object(shown)) = (usage, &mut shown) {
-        shown.insert("credits".into(), json!({"balance": usage.balance, "reserved": usage.reserved}));
-        let limit = account.limits(&core.settings.tiers).generations_per_month;
-        let month = json!({"used": usage.used, "limit": limit, "resets_at": view::At(usage.resets_at)});
-        shown.insert("generations".into(), month);
-    }
+    let shown = show_account(&core, &account, usage.as_ref());
     Ok(HttpResponse::Ok().json(shown))
 }
 
+/// Change an account
+///
+/// What is left out or null stays as it is; a null `email` takes the address away. In force on every gateway within 5 s.
+#[utoipa::path(
+    patch,
+    path = "/admin/v1/accounts/{id}",
+    operation_id = "changeAccount",
+    tag = "Accounts",
+    params(params::Account, params::IdempotencyKey),
+    request_body(content = ChangeBody),
+    responses(
+        (status = 200, description = "Changed.", body = OperatorsAccount<'_>),
+    ),
+)]
 pub(crate) async fn change(
     core: web::Data<Core>,
     operator: Operator,
@@ -145,7 +222,7 @@ pub(crate) async fn change(
     change
         .make(async {
             let changed = core.call(core.backends.accounts.change(id, asked)).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::OK, &show_account(&core, &changed))?.subject(&id))
+            Ok(Done::new(StatusCode::OK, &show_account(&core, &changed, None))?.subject(&id))
         })
         .await
 }

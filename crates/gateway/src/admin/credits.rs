@@ -3,25 +3,51 @@
 use super::change::{Change, Done};
 use super::id;
 use crate::admit::Operator;
+use crate::body;
 use crate::core::Core;
+use crate::openapi::params;
+use crate::openapi::schema::{self, integer, named, text};
 use crate::problem::ApiError;
-use crate::{body, view};
+use crate::view::account::{self, EntryView};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::{AccountId, EntryId};
 use domain::ports::accounts::TopUp;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const AMOUNT_MOST: i64 = 1_000_000_000;
 const REASON_LONGEST: usize = 500;
 
+named! {
+    TopUpBody = schema::body(&["amount", "reason"], [
+        ("amount", integer(&(1..=AMOUNT_MOST), "Credits.").into()),
+        ("reason", text(REASON_LONGEST, "Shown in the account's ledger.").into()),
+    ]);
+}
+
+/// Top up credits
+///
+/// They never lapse.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/accounts/{id}/credits",
+    operation_id = "topUpCredits",
+    tag = "Accounts",
+    params(params::Account, params::IdempotencyKey),
+    request_body(content = TopUpBody),
+    responses(
+        (status = 201, description = "Added.", body = EntryView),
+    ),
+)]
 pub(crate) async fn top_up(
     core: web::Data<Core>,
     operator: Operator,
-    account: web::Path<String>,
+    path: web::Path<String>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let account_id: AccountId = id(&account)?;
+    let account_id: AccountId = id(&path)?;
     let mut fields = body::fields(&request, payload, body::LARGEST).await?;
     let fingerprint = fields.fingerprint();
     for required in ["amount", "reason"] {
@@ -38,7 +64,7 @@ pub(crate) async fn top_up(
             let entry = EntryId::new(core.backends.clock.now(), rand::random());
             let top_up = TopUp { id: entry, account_id, amount, reason };
             let entry = core.call(core.backends.accounts.top_up(top_up)).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::CREATED, &view::entry(entry))?.subject(&account_id))
+            Ok(Done::new(StatusCode::CREATED, &account::entry(entry))?.subject(&account_id))
         })
         .await
 }

@@ -7,8 +7,11 @@ use crate::generations::cancel::end;
 use crate::generations::find;
 use crate::generations::list::STATUSES;
 use crate::generations::submit::accept;
+use crate::openapi::params;
+use crate::page::PageView;
 use crate::problem::{ApiError, Code};
 use crate::query::Query;
+use crate::view::OperatorsGeneration;
 use crate::{body, page, trace, view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -21,6 +24,19 @@ use domain::request::CancelAfter;
 use domain::state::{Stage, Status};
 use domain::tier::Tier;
 
+/// List generations of all accounts
+///
+/// A page, newest first.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/generations",
+    operation_id = "listAllGenerations",
+    tag = "Operations",
+    params(params::OperatorsFilter, params::Paging),
+    responses(
+        (status = 200, description = "A page.", body = PageView<OperatorsGeneration<'_>>),
+    ),
+)]
 pub(crate) async fn list(
     core: web::Data<Core>,
     _operator: Operator,
@@ -44,6 +60,19 @@ pub(crate) async fn list(
     page::answer(&request, &query, Page { items, next: found.next })
 }
 
+/// Inspect a generation
+///
+/// With each try, its worker and its token.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/generations/{id}",
+    operation_id = "inspectGeneration",
+    tag = "Operations",
+    params(params::Generation),
+    responses(
+        (status = 200, description = "With its history.", body = OperatorsGeneration<'_>),
+    ),
+)]
 pub(crate) async fn show(
     core: web::Data<Core>,
     _operator: Operator,
@@ -54,6 +83,18 @@ pub(crate) async fn show(
     Ok(HttpResponse::Ok().json(view::operators(&generation, Some(attempts))))
 }
 
+/// Cancel a generation
+#[utoipa::path(
+    post,
+    path = "/admin/v1/generations/{id}/cancel",
+    operation_id = "cancelGenerationAsOperator",
+    tag = "Operations",
+    params(params::Generation, params::IdempotencyKey),
+    responses(
+        (status = 202, description = "Canceled.", body = OperatorsGeneration<'_>),
+        (status = 409, description = "already_final"),
+    ),
+)]
 pub(crate) async fn cancel(
     core: web::Data<Core>,
     operator: Operator,
@@ -73,7 +114,22 @@ pub(crate) async fn cancel(
         .await
 }
 
+/// Submit a generation anew
+///
 /// A new generation of the same account and request, charged as one. What has not ended is not retried.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/generations/{id}/retry",
+    operation_id = "retryGeneration",
+    tag = "Operations",
+    params(params::Generation, params::IdempotencyKey),
+    responses(
+        (status = 202, description = "Submitted.", body = OperatorsGeneration<'_>, headers(("Location"))),
+        (status = 402, description = "credits_exhausted, monthly_quota_exhausted"),
+        (status = 409, description = "not_final"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn retry(
     core: web::Data<Core>,
     operator: Operator,

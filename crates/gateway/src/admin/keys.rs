@@ -3,10 +3,14 @@
 use super::change::{Change, Done};
 use super::id;
 use crate::admit::Operator;
+use crate::body;
 use crate::core::Core;
 use crate::fields::Fields;
+use crate::openapi::params;
+use crate::openapi::schema::{self, integer, named, nullable, text, time, with_default};
+use crate::page::PageView;
 use crate::problem::ApiError;
-use crate::{body, view};
+use crate::view::account::{KeyView, key as view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Timestamp;
@@ -14,13 +18,34 @@ use domain::account::KeyRecord;
 use domain::api_key::{ApiKey, KeyLabel};
 use domain::ids::{AccountId, KeyId};
 use domain::ports::accounts::NewKey;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::time::Duration;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 const NAME_LONGEST: usize = 200;
 /// How long a rotated key still works when nobody says.
 const OVERLAP_USUAL: i64 = 86_400;
 const OVERLAP_LONGEST: i64 = 30 * 86_400;
+
+named! {
+    CreateBody = schema::body(&["name"], [
+        ("name", text(NAME_LONGEST, "For people.").into()),
+        ("expires_at", nullable(time("A moment that lies ahead; left out: it does not expire.")).into()),
+    ]);
+    RotateBody = schema::body(&[], [
+        ("overlap_seconds", with_default(nullable(integer(&(0..=OVERLAP_LONGEST), "How long the old key still works.")), OVERLAP_USUAL).into()),
+        ("expires_at", nullable(time("When the new key expires; left out: never.")).into()),
+    ]);
+}
+
+/// A key that was made in place of another.
+#[derive(Serialize, ToSchema)]
+struct RotatedKey<'a> {
+    #[serde(flatten)]
+    new: KeyView<'a>,
+    replaces: Option<KeyView<'a>>,
+}
 
 /// A moment that lies ahead.
 fn expiry(core: &Core, fields: &mut Fields) -> Option<Timestamp> {
@@ -52,6 +77,20 @@ async fn make(
     Ok((record, key))
 }
 
+/// Create an API key
+///
+/// The key is shown in this answer alone.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/accounts/{id}/keys",
+    operation_id = "createKey",
+    tag = "Accounts",
+    params(params::Account, params::IdempotencyKey),
+    request_body(content = CreateBody),
+    responses(
+        (status = 201, description = "Made.", body = KeyView<'_>),
+    ),
+)]
 pub(crate) async fn create(
     core: web::Data<Core>,
     operator: Operator,
@@ -72,11 +111,22 @@ pub(crate) async fn create(
     change
         .make(async {
             let (record, key) = make(&core, account_id, name, expires_at).await?;
-            Ok(Done::new(StatusCode::CREATED, &view::key(&record, Some(key.reveal())))?.subject(&record.id))
+            Ok(Done::new(StatusCode::CREATED, &view(&record, Some(key.reveal())))?.subject(&record.id))
         })
         .await
 }
 
+/// List an account's keys
+#[utoipa::path(
+    get,
+    path = "/admin/v1/accounts/{id}/keys",
+    operation_id = "listKeys",
+    tag = "Accounts",
+    params(params::Account),
+    responses(
+        (status = 200, description = "All of them.", body = PageView<KeyView<'_>>),
+    ),
+)]
 pub(crate) async fn list(
     core: web::Data<Core>,
     _operator: Operator,
@@ -85,10 +135,23 @@ pub(crate) async fn list(
     let account_id: AccountId = id(&account)?;
     core.call(core.backends.accounts.show(account_id)).await?.ok_or_else(ApiError::not_found)?;
     let keys = core.call(core.backends.accounts.keys(account_id)).await?;
-    let data: Vec<_> = keys.iter().map(|record| view::key(record, None)).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null, "has_more": false})))
+    let data = keys.iter().map(|record| view(record, None)).collect();
+    Ok(HttpResponse::Ok().json(PageView::<KeyView<'_>>::whole(data)))
 }
 
+/// Revoke a key
+///
+/// In force within 5 s everywhere.
+#[utoipa::path(
+    delete,
+    path = "/admin/v1/accounts/{id}/keys/{key}",
+    operation_id = "revokeKey",
+    tag = "Accounts",
+    params(params::KeyOfAccount, params::IdempotencyKey),
+    responses(
+        (status = 200, description = "Revoked.", body = KeyView<'_>),
+    ),
+)]
 pub(crate) async fn revoke(
     core: web::Data<Core>,
     operator: Operator,
@@ -104,12 +167,25 @@ pub(crate) async fn revoke(
         .make(async {
             let ended = core.backends.accounts.end_key(account_id, key_id, Duration::ZERO);
             let record = core.call(ended).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::OK, &view::key(&record, None))?.subject(&key_id))
+            Ok(Done::new(StatusCode::OK, &view(&record, None))?.subject(&key_id))
         })
         .await
 }
 
+/// Rotate a key
+///
 /// A new key of the same name; the old one works until the overlap is over.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/accounts/{id}/keys/{key}/rotate",
+    operation_id = "rotateKey",
+    tag = "Accounts",
+    params(params::KeyOfAccount, params::IdempotencyKey),
+    request_body(content = Option<RotateBody>),
+    responses(
+        (status = 201, description = "Made; the key is shown in this answer alone.", body = RotatedKey<'_>),
+    ),
+)]
 pub(crate) async fn rotate(
     core: web::Data<Core>,
     operator: Operator,
@@ -136,11 +212,10 @@ pub(crate) async fn rotate(
             let (record, key) = make(&core, account_id, old.name, expires_at).await?;
             let after = Duration::from_secs(u64::try_from(overlap).unwrap_or(0));
             let ended = core.call(core.backends.accounts.end_key(account_id, key_id, after)).await?;
-            let mut shown =
-                serde_json::to_value(view::key(&record, Some(key.reveal()))).map_err(|_| ApiError::internal())?;
-            if let (Value::Object(shown), Some(ended)) = (&mut shown, &ended) {
-                shown.insert("replaces".into(), json!(view::key(ended, None)));
-            }
+            let shown = RotatedKey {
+                new: view(&record, Some(key.reveal())),
+                replaces: ended.as_ref().map(|old| view(old, None)),
+            };
             Ok(Done::new(StatusCode::CREATED, &shown)?.subject(&key_id))
         })
         .await

@@ -5,31 +5,91 @@ use crate::admit::Operator;
 use crate::body;
 use crate::core::Core;
 use crate::generations::explain::MEASURED_OVER;
+use crate::openapi::params;
 use crate::problem::ApiError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::tier::Tier;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
+/// The queue now, and over the last five minutes.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queue)]
+struct QueueView {
+    /// Status `queued`, backoff included.
+    waiting: u64,
+    /// Holds a worker's slot.
+    active: u64,
+    rendering: u64,
+    /// Of those that wait.
+    by_tier: ByTier,
+    oldest_waiting_seconds: f64,
+    dead: u64,
+    paused: bool,
+    throughput_per_minute: f64,
+    /// From acceptance to the first claim.
+    wait_seconds: Percentiles,
+    /// Of what ended, how much failed: 0 to 1.
+    error_rate: f64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct ByTier {
+    free: u64,
+    pro: u64,
+    premium: u64,
+    enterprise: u64,
+    system: u64,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Percentiles {
+    p50: f64,
+    p95: f64,
+    p99: f64,
+}
+
+/// Whether the queue is paused now.
+#[derive(Serialize, ToSchema)]
+struct Paused {
+    paused: bool,
+}
+
+/// Read the queue in numbers
+///
+/// Now, and over the last five minutes.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/queue",
+    operation_id = "showQueue",
+    tag = "Operations",
+    responses(
+        (status = 200, description = "The numbers.", body = QueueView),
+    ),
+)]
 pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let stats = core.call(core.backends.generations.queue()).await?;
     let waiting = |tier: Tier| stats.waiting_by_tier.get(&tier).copied().unwrap_or(0);
-    let by_tier: Map<String, Value> =
-        Tier::ALL.into_iter().map(|tier| (tier.name().to_owned(), waiting(tier).into())).collect();
-    let error_rate = if stats.finished == 0 { 0.0 } else { stats.failed as f64 / stats.finished as f64 };
     let [p50, p95, p99] = stats.wait_seconds;
-    Ok(HttpResponse::Ok().json(json!({
-        "waiting": stats.waiting,
-        "active": stats.active,
-        "rendering": stats.rendering,
-        "by_tier": by_tier,
-        "oldest_waiting_seconds": stats.oldest_waiting_seconds,
-        "dead": 0,
-        "paused": stats.paused,
-        "throughput_per_minute": stats.finished as f64 * 60.0 / MEASURED_OVER,
-        "wait_seconds": {"p50": p50, "p95": p95, "p99": p99},
-        "error_rate": error_rate,
-    })))
+    Ok(HttpResponse::Ok().json(QueueView {
+        waiting: stats.waiting,
+        active: stats.active,
+        rendering: stats.rendering,
+        by_tier: ByTier {
+            free: waiting(Tier::Free),
+            pro: waiting(Tier::Pro),
+            premium: waiting(Tier::Premium),
+            enterprise: waiting(Tier::Enterprise),
+            system: waiting(Tier::System),
+        },
+        oldest_waiting_seconds: stats.oldest_waiting_seconds,
+        dead: 0,
+        paused: stats.paused,
+        throughput_per_minute: stats.finished as f64 * 60.0 / MEASURED_OVER,
+        wait_seconds: Percentiles { p50, p95, p99 },
+        error_rate: if stats.finished == 0 { 0.0 } else { stats.failed as f64 / stats.finished as f64 },
+    }))
 }
 
 async fn set_paused(
@@ -48,11 +108,24 @@ async fn set_paused(
             if !paused {
                 core.ringer.work();
             }
-            Done::new(StatusCode::OK, &json!({"paused": paused}))
+            Done::new(StatusCode::OK, &Paused { paused })
         })
         .await
 }
 
+/// Pause the queue
+///
+/// Nothing is started; what runs goes on.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/queue/pause",
+    operation_id = "pauseQueue",
+    tag = "Operations",
+    params(params::IdempotencyKey),
+    responses(
+        (status = 200, description = "Paused.", body = Paused),
+    ),
+)]
 pub(crate) async fn pause(
     core: web::Data<Core>,
     operator: Operator,
@@ -62,6 +135,17 @@ pub(crate) async fn pause(
     set_paused(&core, &operator, &request, payload, true).await
 }
 
+/// Resume the queue
+#[utoipa::path(
+    post,
+    path = "/admin/v1/queue/resume",
+    operation_id = "resumeQueue",
+    tag = "Operations",
+    params(params::IdempotencyKey),
+    responses(
+        (status = 200, description = "Resumed.", body = Paused),
+    ),
+)]
 pub(crate) async fn resume(
     core: web::Data<Core>,
     operator: Operator,

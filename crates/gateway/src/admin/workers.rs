@@ -5,35 +5,88 @@ use super::id;
 use crate::admit::Operator;
 use crate::body;
 use crate::core::Core;
+use crate::openapi::{params, schema};
+use crate::page::PageView;
 use crate::problem::ApiError;
 use crate::view::At;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::WorkerId;
 use domain::ports::work::WorkerView;
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-fn view(worker: &WorkerView) -> Value {
-    json!({
-        "id": worker.id,
-        "object": "worker",
-        "name": worker.name,
-        "version": worker.version,
-        "slots": worker.slots,
-        "active": worker.active,
-        "rendering": worker.rendering,
-        "draining": worker.draining,
-        "started_at": At(worker.started_at),
-        "last_heartbeat_at": At(worker.renewed_at),
-    })
+/// A live worker replica.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Worker)]
+struct WorkerForm<'a> {
+    #[schema(value_type = schema::WorkerId)]
+    id: WorkerId,
+    /// `worker`
+    object: &'static str,
+    /// Its host and process.
+    name: &'a str,
+    version: &'a str,
+    /// How many it works on at once.
+    slots: u32,
+    active: u32,
+    rendering: u32,
+    draining: bool,
+    started_at: At,
+    last_heartbeat_at: At,
 }
 
+/// A worker that was asked to drain.
+#[derive(Serialize, ToSchema)]
+struct Draining {
+    #[schema(value_type = schema::WorkerId)]
+    id: WorkerId,
+    draining: bool,
+}
+
+fn view(worker: &WorkerView) -> WorkerForm<'_> {
+    WorkerForm {
+        id: worker.id,
+        object: "worker",
+        name: &worker.name,
+        version: &worker.version,
+        slots: worker.slots,
+        active: worker.active,
+        rendering: worker.rendering,
+        draining: worker.draining,
+        started_at: At(worker.started_at),
+        last_heartbeat_at: At(worker.renewed_at),
+    }
+}
+
+/// List live workers
+#[utoipa::path(
+    get,
+    path = "/admin/v1/workers",
+    operation_id = "listWorkers",
+    tag = "Operations",
+    responses(
+        (status = 200, description = "All of them.", body = PageView<WorkerForm<'_>>),
+    ),
+)]
 pub(crate) async fn list(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let workers = core.call(core.backends.work.workers()).await?;
-    let data: Vec<Value> = workers.iter().map(view).collect();
-    Ok(HttpResponse::Ok().json(json!({"data": data, "next_cursor": null, "has_more": false})))
+    Ok(HttpResponse::Ok().json(PageView::<WorkerForm<'_>>::whole(workers.iter().map(view).collect())))
 }
 
+/// Ask a worker to drain
+///
+/// It takes nothing new; what it renders is adopted by others.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/workers/{id}/drain",
+    operation_id = "drainWorker",
+    tag = "Operations",
+    params(params::Worker, params::IdempotencyKey),
+    responses(
+        (status = 202, description = "Asked; it hears it with its next renewal.", body = Draining),
+    ),
+)]
 pub(crate) async fn drain(
     core: web::Data<Core>,
     operator: Operator,
@@ -50,7 +103,7 @@ pub(crate) async fn drain(
             if !core.call(core.backends.work.ask_to_drain(worker)).await? {
                 return Err(ApiError::not_found());
             }
-            Ok(Done::new(StatusCode::ACCEPTED, &json!({"id": worker, "draining": true}))?.subject(&worker))
+            Ok(Done::new(StatusCode::ACCEPTED, &Draining { id: worker, draining: true })?.subject(&worker))
         })
         .await
 }

@@ -2,7 +2,9 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
+use crate::openapi::params;
 use crate::problem::{ApiError, Code};
+use crate::view::GenerationView;
 use crate::{body, view};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::event::{Change, Notice};
@@ -10,6 +12,20 @@ use domain::generation::{CanceledBy, Generation};
 use domain::ids::GenerationId;
 use domain::ports::generations::{Canceled, Scope};
 
+/// Cancel a generation
+///
+/// Ends and refunds it, wherever it stands; the upstream is told.
+#[utoipa::path(
+    post,
+    path = "/v1/generations/{id}/cancel",
+    operation_id = "cancelGeneration",
+    tag = "Generations",
+    params(params::Generation),
+    responses(
+        (status = 202, description = "Canceled.", body = GenerationView<'_>),
+        (status = 409, description = "already_final"),
+    ),
+)]
 pub(crate) async fn cancel(
     core: web::Data<Core>,
     customer: Customer,

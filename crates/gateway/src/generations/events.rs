@@ -8,6 +8,7 @@ use crate::admit::Customer;
 use crate::core::Core;
 use crate::generations;
 use crate::hub::Watching;
+use crate::openapi::params;
 use crate::problem::ApiError;
 use crate::view::{self, At, ErrorView};
 use actix_web::http::header::HeaderMap;
@@ -32,6 +33,21 @@ const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Milliseconds a browser waits before it comes back.
 const COME_BACK_AFTER: u32 = 2_000;
 
+/// Follow a generation
+///
+/// Server-sent events: `status` for each milestone, `progress` in between, `output` or `error` and `done` at the end, which ends the stream. The
+/// `id` of an event is the generation's version. A comment comes every 15 s.
+#[utoipa::path(
+    get,
+    path = "/v1/generations/{id}/events",
+    operation_id = "followGeneration",
+    tag = "Generations",
+    params(params::Generation, params::LastEventId),
+    responses(
+        (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn events(
     core: web::Data<Core>,
     customer: Customer,

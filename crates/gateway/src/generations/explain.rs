@@ -6,6 +6,7 @@
 use crate::admit::Customer;
 use crate::core::Core;
 use crate::generations;
+use crate::openapi::{params, schema};
 use crate::problem::ApiError;
 use crate::view::At;
 use actix_web::{HttpResponse, web};
@@ -17,26 +18,47 @@ use domain::ports::generations::{GenerationFilter, QueueStats, Scope};
 use domain::state::{Stage, Status, WaitingOn};
 use serde::Serialize;
 use std::time::Duration;
+use utoipa::ToSchema;
 
 /// Over which time the queue's numbers are taken, in seconds.
 pub(crate) const MEASURED_OVER: f64 = 300.0;
 /// An estimate beyond it is no information.
 const ESTIMATE_LONGEST: f64 = 7.0 * 86_400.0;
 
-#[derive(Serialize)]
+/// Why a generation waits.
+#[derive(Serialize, ToSchema)]
 struct Explanation {
+    #[schema(value_type = schema::GenerationId)]
     id: GenerationId,
+    /// `explanation`
     object: &'static str,
+    #[schema(value_type = schema::Status)]
     status: Status,
+    #[schema(value_type = Option<schema::Stage>)]
     stage: Option<Stage>,
     /// 1 is next of its account.
     position: Option<u64>,
+    #[schema(value_type = Option<schema::WaitingOn>)]
     waiting_on: Option<WaitingOn>,
+    /// For people.
     reason: &'static str,
     unblocked_by: Option<&'static str>,
     estimated_start_at: Option<At>,
 }
 
+/// Explain a wait
+///
+/// Why it waits, what would unblock it, and when it may start.
+#[utoipa::path(
+    get,
+    path = "/v1/generations/{id}/explain",
+    operation_id = "explainGeneration",
+    tag = "Generations",
+    params(params::Generation),
+    responses(
+        (status = 200, description = "As far as is known now.", body = Explanation),
+    ),
+)]
 pub(crate) async fn explain(
     core: web::Data<Core>,
     customer: Customer,

@@ -2,8 +2,11 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
+use crate::openapi::params;
+use crate::page::PageView;
 use crate::problem::ApiError;
 use crate::query::Query;
+use crate::view::GenerationView;
 use crate::{page, view};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ports::generations::{GenerationFilter, Scope};
@@ -11,6 +14,19 @@ use domain::state::Status;
 
 pub(crate) const STATUSES: &str = "must be one of queued, processing, succeeded, failed, canceled";
 
+/// List generations
+///
+/// A page, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/generations",
+    operation_id = "listGenerations",
+    tag = "Generations",
+    params(params::Filter, params::Paging),
+    responses(
+        (status = 200, description = "A page.", body = PageView<GenerationView<'_>>),
+    ),
+)]
 pub(crate) async fn list(
     core: web::Data<Core>,
     customer: Customer,

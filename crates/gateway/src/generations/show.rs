@@ -2,11 +2,25 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
+use crate::openapi::params;
 use crate::problem::ApiError;
+use crate::view::GenerationView;
 use crate::{etag, generations, view};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ports::generations::Scope;
 
+/// Read a generation
+#[utoipa::path(
+    get,
+    path = "/v1/generations/{id}",
+    operation_id = "showGeneration",
+    tag = "Generations",
+    params(params::Generation, params::IfNoneMatch),
+    responses(
+        (status = 200, description = "As it is now.", body = GenerationView<'_>),
+        (status = 304, description = "Nothing has changed since."),
+    ),
+)]
 pub(crate) async fn show(
     core: web::Data<Core>,
     customer: Customer,

@@ -7,9 +7,11 @@ use crate::fields::Fields;
 use crate::generations::prefer;
 use crate::idempotency;
 use crate::intake::Refused;
+use crate::openapi::params;
+use crate::openapi::schema::{self, boolean, integer, named, nullable, text, with_default};
 use crate::problem::{ApiError, Code};
 use crate::trace;
-use crate::view::{self, At};
+use crate::view::{self, At, GenerationView};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::account::Account;
@@ -17,15 +19,39 @@ use domain::admission::Submission;
 use domain::generation::Generation;
 use domain::ids::GenerationId;
 use domain::ports::generations::{Scope, Submitted};
-use domain::request::{CancelAfter, Draft, GenerationRequest, Place, Violation};
-use domain::tier::BeyondTier;
+use domain::request::{
+    CancelAfter, DURATION_LONGEST, DURATION_USUAL, Draft, GenerationRequest, LYRICS_LONGEST, PROMPT_LONGEST, Place,
+    STYLE_LONGEST, TITLE_LONGEST, Violation,
+};
+use domain::tier::{BeyondTier, Quality};
 use std::time::Duration;
 use tokio::time::Instant;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What a client is told to wait before it looks for the first time.
 const FIRST_POLL_AFTER: &str = "2";
 /// What a submission takes besides its texts, about.
 const BYTES_APART: usize = 512;
+
+named! {
+    /// What [`parse`] takes.
+    SubmitBody = schema::body(&["prompt"], [
+        ("prompt", text(PROMPT_LONGEST, "What it shall be.").into()),
+        ("title", nullable(text(TITLE_LONGEST, "")).into()),
+        ("style", nullable(text(STYLE_LONGEST, "")).into()),
+        ("lyrics", nullable(text(LYRICS_LONGEST, "")).into()),
+        ("instrumental", with_default(nullable(boolean("")), false).into()),
+        ("duration_seconds", with_default(
+            nullable(integer(&(1..=DURATION_LONGEST), "The tier may allow less: `tier_limit_exceeded`.")), DURATION_USUAL,
+        ).into()),
+        ("quality", with_default(
+            nullable(schema::words("The tier may allow less: `tier_limit_exceeded`.", Quality::ALL.map(Quality::name))),
+            Quality::Standard.name(),
+        ).into()),
+        ("metadata", nullable(schema::metadata()).into()),
+    ]);
+}
 
 struct Parsed {
     request: GenerationRequest,
@@ -34,6 +60,27 @@ struct Parsed {
     wait: Option<Duration>,
 }
 
+/// Submit a generation
+///
+/// The 202 is sent after the commit: the generation is on disk, its credit is reserved, and it will reach exactly one final state. With
+/// `Prefer: wait` the answer is 200 when it ended in time.
+#[utoipa::path(
+    post,
+    path = "/v1/generations",
+    operation_id = "submitGeneration",
+    tag = "Generations",
+    params(params::IdempotencyKey, params::Prefer, params::CancelAfter),
+    request_body(content = SubmitBody),
+    responses(
+        (status = 202, description = "Accepted.", body = GenerationView<'_>, headers(("Location"), ("Retry-After"))),
+        (status = 200, description = "With `Prefer: wait`: it has ended.", body = GenerationView<'_>, headers(("Location"))),
+        (status = 402, description = "credits_exhausted, monthly_quota_exhausted"),
+        (status = 404, description = "not_found"),
+        (status = 409, description = "idempotency_in_progress"),
+        (status = 422, description = "tier_limit_exceeded"),
+        (status = 503, description = "overloaded"),
+    ),
+)]
 pub(crate) async fn submit(
     core: web::Data<Core>,
     customer: Customer,

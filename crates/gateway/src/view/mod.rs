@@ -1,17 +1,21 @@
-//! The public JSON forms: what customers and operators read, field for field as documented.
+//! The public JSON forms: what customers and operators read, field for field as documented. Generations here, accounts in [`account`].
+
+pub(crate) mod account;
+
+use crate::openapi::schema;
 
 use chrono::SecondsFormat;
 use domain::Timestamp;
-use domain::account::{Account, KeyRecord};
-use domain::credits::CreditEntry;
 use domain::event::MilestoneKind;
 use domain::generation::{CreditState, Generation, GenerationError, Output};
-use domain::ids::{AccountId, EntryId, GenerationId, KeyId};
+use domain::ids::{AccountId, GenerationId};
 use domain::ports::generations::Attempt;
 use domain::state::{Stage, Status, WaitingOn};
-use domain::tier::{Quality, TierLimits, Tiers};
+use domain::tier::Quality;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A moment as shown: RFC 3339, UTC, milliseconds.
 #[derive(Clone, Copy)]
@@ -23,24 +27,47 @@ impl Serialize for At {
     }
 }
 
-#[derive(Serialize)]
+impl PartialSchema for At {
+    fn schema() -> RefOr<Schema> {
+        schema::time("A moment: RFC 3339, UTC.").into()
+    }
+}
+
+impl ToSchema for At {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "Time".into()
+    }
+}
+
+/// Why and for how long it waits; all null unless it is queued.
+#[derive(Serialize, ToSchema)]
+#[schema(as = QueuePlace)]
 pub(crate) struct Queue {
+    /// 1 is next of its account. Shown where one generation alone is read.
     pub(crate) position: Option<u64>,
+    #[schema(value_type = Option<schema::WaitingOn>)]
     pub(crate) waiting_on: Option<WaitingOn>,
+    /// An estimate, at the pace of the last five minutes. Null where nothing was measured.
     pub(crate) estimated_start_at: Option<At>,
 }
 
-#[derive(Serialize)]
+/// Paths on this server.
+#[derive(Serialize, ToSchema)]
 struct Urls {
     get: String,
     cancel: String,
     events: String,
 }
 
-#[derive(Serialize)]
+/// Why it ended without a result.
+#[derive(Serialize, ToSchema)]
+#[schema(as = GenerationError)]
 pub(crate) struct ErrorView<'a> {
+    #[schema(value_type = schema::FailureCode)]
     code: &'static str,
+    /// For people.
     message: &'a str,
+    /// Whether the same request may succeed when it is submitted anew.
     retryable: bool,
 }
 
@@ -55,11 +82,17 @@ pub(crate) fn path_of(id: GenerationId) -> String {
 }
 
 /// A generation as its customer sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Generation)]
 pub(crate) struct GenerationView<'a> {
+    #[schema(value_type = schema::GenerationId)]
     id: GenerationId,
+    /// `generation`
     object: &'static str,
+    #[schema(value_type = schema::Status)]
     status: Status,
+    /// Null once it has ended.
+    #[schema(value_type = Option<schema::Stage>)]
     stage: Option<Stage>,
     prompt: &'a str,
     title: Option<&'a str>,
@@ -67,16 +100,24 @@ pub(crate) struct GenerationView<'a> {
     lyrics: Option<&'a str>,
     instrumental: bool,
     duration_seconds: u32,
+    #[schema(value_type = schema::Quality)]
     quality: Quality,
+    #[schema(value_type = schema::Metadata)]
     metadata: &'a Map<String, Value>,
+    #[schema(value_type = schema::CreditState)]
     credits: CreditState,
+    /// Calls of the upstream that were started.
     attempts: u32,
     queue: Queue,
+    /// The result, once it has succeeded.
+    #[schema(value_type = Option<schema::Output>)]
     output: Option<&'a Output>,
     error: Option<ErrorView<'a>>,
     created_at: At,
+    /// Its first claim by a worker.
     started_at: Option<At>,
     finished_at: Option<At>,
+    /// When it is given up and refunded, if it has not ended by then.
     cancel_after: At,
     urls: Urls,
 }
@@ -125,14 +166,19 @@ pub(crate) fn accepted(g: &Generation) -> GenerationView<'_> {
     }
 }
 
-#[derive(Serialize)]
+/// What happened to it, and when.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimelineEntry)]
 pub(crate) struct MilestoneView {
+    #[schema(value_type = schema::Milestone)]
     kind: MilestoneKind,
     version: u32,
     at: At,
 }
 
-#[derive(Serialize)]
+/// One try: which worker, which token, how it ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Attempt)]
 struct AttemptView {
     fence: i64,
     worker_id: Option<String>,
@@ -145,16 +191,21 @@ struct AttemptView {
 }
 
 /// A generation as operators see it: the customer's form, and what is behind it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct OperatorsGeneration<'a> {
     #[serde(flatten)]
     seen: GenerationView<'a>,
+    #[schema(value_type = schema::AccountId)]
     account_id: AccountId,
+    #[schema(value_type = schema::Tier)]
     tier: domain::tier::Tier,
+    /// Grows with every change that a customer can see.
     version: u32,
+    #[schema(value_type = Option<schema::GenerationId>)]
     retry_of: Option<GenerationId>,
     trace_id: Option<&'a str>,
     timeline: Vec<MilestoneView>,
+    /// Each try, where one generation alone is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<AttemptView>>,
 }
@@ -184,86 +235,5 @@ pub(crate) fn operators(g: &Generation, attempts: Option<Vec<Attempt>>) -> Opera
         trace_id: g.trace_id.as_deref(),
         timeline: milestones.map(|m| MilestoneView { kind: m.kind, version: m.version, at: At(m.at) }).collect(),
         history,
-    }
-}
-
-pub(crate) fn limits(limits: &TierLimits, backlog_max: u32) -> Value {
-    json!({
-        "requests_per_minute": limits.requests_per_minute,
-        "generations_per_month": limits.generations_per_month,
-        "credits_per_month": limits.credits_per_month,
-        "duration_seconds": limits.longest_seconds,
-        "quality": limits.best_quality,
-        "share": limits.share,
-        "backlog_max": backlog_max,
-    })
-}
-
-/// An account as operators see it.
-pub(crate) fn account(account: &Account, tiers: &Tiers, backlog_max: u32) -> Value {
-    json!({
-        "id": account.id,
-        "object": "account",
-        "name": account.name,
-        "email": account.email,
-        "tier": account.tier,
-        "status": account.status,
-        "overrides": account.overrides,
-        "limits": limits(&account.limits(tiers), account.overrides.backlog_max.unwrap_or(backlog_max)),
-        "created_at": At(account.created_at),
-    })
-}
-
-#[derive(Serialize)]
-pub(crate) struct KeyView<'a> {
-    id: KeyId,
-    object: &'static str,
-    account_id: AccountId,
-    name: &'a str,
-    prefix: &'a str,
-    created_at: At,
-    expires_at: Option<At>,
-    revoked_at: Option<At>,
-    /// Shown once, when it is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-}
-
-pub(crate) fn key<'a>(record: &'a KeyRecord, key: Option<&'a str>) -> KeyView<'a> {
-    KeyView {
-        id: record.id,
-        object: "api_key",
-        account_id: record.account_id,
-        name: &record.name,
-        prefix: &record.prefix,
-        created_at: At(record.created_at),
-        expires_at: record.expires_at.map(At),
-        revoked_at: record.revoked_at.map(At),
-        key,
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct EntryView {
-    id: EntryId,
-    object: &'static str,
-    kind: domain::credits::EntryKind,
-    bucket: &'static str,
-    amount: i64,
-    generation_id: Option<GenerationId>,
-    reason: Option<String>,
-    created_at: At,
-}
-
-pub(crate) fn entry(entry: CreditEntry) -> EntryView {
-    EntryView {
-        id: entry.id,
-        object: "credit_entry",
-        kind: entry.kind,
-        bucket: entry.bucket.name(),
-        amount: entry.amount,
-        generation_id: entry.generation_id,
-        reason: entry.reason,
-        created_at: At(entry.created_at),
     }
 }
