@@ -45,7 +45,8 @@ pub struct Telemetry {
 /// A filter or an endpoint that cannot be used, or a second call.
 pub fn init(settings: &Settings) -> Result<Telemetry, TelemetryError> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
-    let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.filter)).map_err(|error| TelemetryError::Filter(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.filter))
+        .map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let provider =
         settings.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, &settings.service)).transpose()?;
     let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer("son1k")));

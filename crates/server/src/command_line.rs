@@ -43,7 +43,7 @@ pub enum Command {
     Demo(demo::Arguments),
     /// Bring the database of DATABASE_URL up to date
     Migrate,
-    /// Ask the gateway of this machine whether it is ready; for containers
+    /// Ask this machine's service whether it is ready; for containers
     Healthcheck,
     /// Operate a running gateway
     #[command(subcommand)]

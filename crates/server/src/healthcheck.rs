@@ -1,4 +1,4 @@
-//! `son1k healthcheck`: is the gateway ready? For containers, whose images have no other HTTP client.
+//! `son1k healthcheck`: is this container's service ready? For images that have no other HTTP client.
 
 use anyhow::{Context, bail};
 use bootstrap::Settings;
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 const PATIENCE: Duration = Duration::from_secs(3);
 const ANSWER_LARGEST: u64 = 64 * 1024;
 
-/// Asks `/readyz` at `ADMIN_URL` once.
+/// Asks `/readyz` once: at `ADMIN_URL`, else on this machine at `OPS_PORT`, else at `PORT`.
 ///
 /// # Errors
 /// When it does not answer 200 within three seconds.
 pub async fn healthcheck(settings: Settings, _: CancellationToken) -> anyhow::Result<()> {
-    let (status, answer) = ready(&settings.admin_url).await?;
+    let (status, answer) = ready(&settings.health_url).await?;
     if status != 200 {
         bail!("not ready: {answer}");
     }

@@ -39,8 +39,10 @@ pub struct Settings {
     pub telemetry: Telemetry,
     pub simulator: Simulator,
     pub tiers: Tiers,
-    /// Where the command line finds the gateway. `None`: on this machine.
-    pub admin_url: Option<String>,
+    /// Where the command line finds the gateway.
+    pub admin_url: String,
+    /// Where it asks for health: the same, or this machine's `OPS_PORT`.
+    pub health_url: String,
     makes_secrets: bool,
     shown: String,
 }

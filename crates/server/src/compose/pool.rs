@@ -50,6 +50,8 @@ pub fn pool_settings(
         address,
         sole: settings.is_embedded(),
         health_check_interval: settings.pool.health_check_interval,
+        rotation_interval: settings.pool.rotation_interval,
+        sources: token_pool::Sources { path: settings.pool.source_path.clone(), provisioner: None },
         ..token_pool::Settings::new(replica, keys, internal)
     })
 }

@@ -66,7 +66,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let told = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        let told = Command::new("bash").args(["-c", &format!("kill {signal} {}", self.child.id())]).status().unwrap();
         assert!(told.success());
     }
 
