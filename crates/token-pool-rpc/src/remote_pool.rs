@@ -185,12 +185,13 @@ impl RemotePool {
                     }
                     true
                 }
-                (None, Code::Unavailable) => {
+                // The transport says the latter two of a connection that broke under the call; the pool itself never does.
+                (None, Code::Unavailable | Code::Unknown | Code::Cancelled) => {
                     self.leave(&address);
                     repeat == Repeat::Safe
                 }
                 // A replica that hangs: the next call asks another one. This one's time is up.
-                (None, Code::DeadlineExceeded | Code::Cancelled) => {
+                (None, Code::DeadlineExceeded) => {
                     self.leave(&address);
                     false
                 }
@@ -222,6 +223,7 @@ fn failed(status: Status) -> PoolError {
         Code::Unavailable
         | Code::DeadlineExceeded
         | Code::Cancelled
+        | Code::Unknown
         | Code::FailedPrecondition
         | Code::ResourceExhausted => PoolError::Unavailable(text),
         _ => PoolError::Internal(text),

@@ -14,6 +14,8 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
+    pub(crate) const ALL: [Self; 2] = [Self::File, Self::Provisioner];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::File => "file",

@@ -4,7 +4,7 @@
 //! It need not wait where no such grant can stand: at the first epoch of all, in a process that no worker outlives, and when it
 //! succeeds itself with nobody in between, for then it remembers its own grants.
 
-use crate::health::{Event, Health};
+use crate::health::{Event, Health, reason};
 use crate::lease_book::{LeaseBook, Terms};
 use crate::pool::Pool;
 use crate::state::{Card, Role, State, Unsaved};
@@ -143,7 +143,12 @@ impl Pool {
             }
         };
         let damaged = secret.is_none();
-        let health = Health::of_row(record.state, record.until, record.reason, now);
+        let mended = !damaged && record.reason.as_deref() == Some(reason::DAMAGED);
+        let mut health = Health::of_row(record.state, record.until, record.reason, now);
+        if mended {
+            // Its key is back. What was known of it before is not.
+            health = health.after(&Event::Reinstated, now, &self.settings.policy);
+        }
         let card = Card { label: record.label, secret, key_id: record.sealed.key_id, created_at: record.created_at };
         state.cards.insert(id, card);
         let terms = Terms {
@@ -154,7 +159,7 @@ impl Pool {
             health,
         };
         state.book.add(terms, now);
-        if damaged && state.book.happen(id, &Event::Damaged, now) {
+        if mended || damaged && state.book.happen(id, &Event::Damaged, now) {
             state.unsaved.insert(id, Unsaved::State);
         }
     }

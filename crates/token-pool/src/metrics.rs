@@ -78,6 +78,13 @@ impl Metrics {
     pub(crate) fn register(&self, registry: &Registry, pool: &Arc<Pool>) -> Result<(), prometheus::Error> {
         registry.register(Box::new(self.released_unknown.clone()))?;
         registry.register(Box::new(self.wait_seconds.clone()))?;
+        for origin in Origin::ALL {
+            // Zero, and not absent, until something happens.
+            self.source_failures.with_label_values(&[origin.name()]).inc_by(0);
+            for outcome in ["imported", "duplicate", "pool_full", "invalid"] {
+                self.sourced(origin, outcome, 0);
+            }
+        }
         registry.register(Box::new(self.sourced.clone()))?;
         registry.register(Box::new(self.source_failures.clone()))?;
         registry.register(Box::new(PoolCollector { pool: Arc::downgrade(pool), gauges: self.gauges.clone() }))

@@ -1,6 +1,6 @@
 //! Two replicas: one leads, the other tells who, and takes over without doubling or losing a lease.
 
-use crate::world::{Ledger, Replica, SECRET, a_worker, any, import, leases, ledger, secrets, settings};
+use crate::world::{Doomed, Replica, SECRET, a_worker, any, import, leases, ledger, secrets, settings};
 use domain::lease::LeaseRef;
 use domain::ports::pool::PoolError;
 use domain::ports::{TokenAdmin, TokenLeases};
@@ -53,20 +53,12 @@ async fn a_follower_s_callers_are_led_to_the_leader() {
     follower.stop().await;
 }
 
-/// A replica on a runtime of its own, so that it can be killed as a process is: nothing is resigned, nothing is said.
-fn doomed(ledger: &Ledger) -> (tokio::runtime::Runtime, Replica) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let replica =
-        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(Replica::start(&ledger.at, brief))).join().unwrap());
-    (runtime, replica)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_leader_s_leases_are_neither_doubled_nor_lost() {
     let ledger = ledger().await;
-    let (runtime, leader) = doomed(&ledger);
+    let leader = Doomed::start(&ledger.at, 0, brief);
     let heir = Replica::start(&ledger.at, brief).await;
-    let both = format!("{},{}", leader.address, heir.address);
+    let both = format!("{},{}", leader.replica.address, heir.address);
     let client = RemotePool::connect(&both, SecretString::from(SECRET)).unwrap();
     import(&*client, 2, 2).await;
     ledger.at.customer_of(10).await.submit_many(3).await;
@@ -81,7 +73,7 @@ async fn a_killed_leader_s_leases_are_neither_doubled_nor_lost() {
     claim(&first[1]).await;
     // A grant of the last moment, claimed while nobody leads.
     let last = leases(&*client, any(worker.id, 1)).await.remove(0);
-    runtime.shutdown_background();
+    leader.kill();
     let killed = Instant::now();
     claim(&last).await;
 

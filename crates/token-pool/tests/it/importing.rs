@@ -7,7 +7,7 @@ use domain::ids::{TokenId, WorkerId};
 use domain::ports::StoreError;
 use domain::ports::pool::PoolError;
 use domain::ports::tokens::{Epoch, Guarded, Leadership};
-use domain::ports::{TokenAdmin, TokenLeases, Tokens};
+use domain::ports::{TokenAdmin, Tokens};
 use domain::token::{ImportOutcome, NamedLease, PoolStatus, SealedSecret, TokenImport, TokenRecord, TokenState};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -140,28 +140,6 @@ async fn rows_that_were_swapped_or_damaged_are_quarantined_and_never_leased() {
         let stored = other.at.tokens.load().await.unwrap().into_iter().find(|stored| stored.id == row.id).unwrap();
         assert_eq!(stored.state, TokenState::Quarantined);
     }
-    replica.stop().await;
-}
-
-#[tokio::test]
-async fn a_new_first_key_seals_and_the_old_one_still_opens() {
-    let ledger = ledger().await;
-    let replica = Replica::start(&ledger.at, |_| {}).await;
-    import(&*replica.client, 1, 1).await;
-    replica.stop().await;
-    let rotated = format!("k2:{},{KEYS}", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=");
-    let replica = Replica::start(&ledger.at, |settings| {
-        settings.keys = EncryptionKeys::parse(&rotated).unwrap();
-        settings.sole = true;
-    })
-    .await;
-    replica.client.import(secrets(1, 1)).await.unwrap();
-    assert!(matches!(replica.client.import(secrets(0, 1)).await.unwrap()[..], [ImportOutcome::Duplicate(_)]));
-    let mut keys: Vec<_> = ledger.at.tokens.load().await.unwrap().into_iter().map(|row| row.sealed.key_id).collect();
-    keys.sort();
-    assert_eq!(keys, ["k1", "k2"]);
-    assert!(replica.client.acquire(any(a_worker(), 20)).await.is_ok());
-    assert_eq!(replica.client.stats().await.unwrap().leased, 11);
     replica.stop().await;
 }
 

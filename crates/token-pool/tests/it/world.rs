@@ -66,14 +66,22 @@ impl Replica {
         Self::start_with(at, None, change).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test's runtime")]
     /// As [`Replica::start`], with an upstream to probe.
     pub(crate) async fn start_with(
         at: &Fixture,
         upstream: Option<Arc<dyn Upstream>>,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), at, upstream, change).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test's runtime")]
+    async fn start_on(
+        listener: TcpListener,
+        at: &Fixture,
+        upstream: Option<Arc<dyn Upstream>>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let mut settings = Settings { address: address.clone(), ..settings(at) };
         change(&mut settings);
@@ -94,15 +102,51 @@ impl Replica {
         self.serving.await.unwrap();
     }
 
-    /// The value of an unlabelled metric, or of the one with this label.
+    /// The value of an unlabelled metric, or the sum of those with this label.
     pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
         let families = self.registry.gather();
         let family = families.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no metric {name}"));
         let has = |metric: &&prometheus::proto::Metric| {
             label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
         };
-        let metric = family.get_metric().iter().find(has).unwrap();
-        metric.get_counter().get_value() + metric.get_gauge().get_value()
+        let value =
+            |metric: &prometheus::proto::Metric| metric.get_counter().get_value() + metric.get_gauge().get_value();
+        family.get_metric().iter().filter(has).map(value).sum()
+    }
+}
+
+/// A replica on a runtime of its own, so that it can be killed as a process is: nothing is resigned, nothing is said.
+pub(crate) struct Doomed {
+    pub(crate) replica: Replica,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Doomed {
+    /// At `port`; 0 takes a free one. One that was just killed there may take a moment to let go of it.
+    pub(crate) fn start(at: &Fixture, port: u16, change: impl FnOnce(&mut Settings) + Send) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let start = || {
+            runtime.block_on(async {
+                let listener = until(async || TcpListener::bind(("127.0.0.1", port)).await.ok()).await;
+                Replica::start_on(listener, at, None, change).await
+            })
+        };
+        let replica = std::thread::scope(|scope| scope.spawn(start).join().unwrap());
+        Self { replica, runtime }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.replica.address.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn kill(self) {
+        self.runtime.shutdown_background();
+    }
+
+    /// As SIGTERM does.
+    pub(crate) async fn stop(self) {
+        self.replica.stop().await;
+        self.runtime.shutdown_background();
     }
 }
 
