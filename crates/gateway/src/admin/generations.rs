@@ -127,7 +127,7 @@ pub(crate) async fn cancel(
         (status = 202, description = "Submitted.", body = OperatorsGeneration<'_>, headers(("Location"))),
         (status = 402, description = "credits_exhausted, monthly_quota_exhausted"),
         (status = 409, description = "not_final"),
-        (status = 503, description = "overloaded"),
+        (status = 503, description = "overloaded", headers(("Location"))),
     ),
 )]
 pub(crate) async fn retry(

@@ -78,7 +78,7 @@ struct Parsed {
         (status = 404, description = "not_found"),
         (status = 409, description = "idempotency_in_progress"),
         (status = 422, description = "tier_limit_exceeded"),
-        (status = 503, description = "overloaded"),
+        (status = 503, description = "overloaded", headers(("Location"))),
     ),
 )]
 pub(crate) async fn submit(

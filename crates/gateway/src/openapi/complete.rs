@@ -29,7 +29,7 @@ impl Modify for Complete {
         api.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("bearer", [])]);
         for (path, item) in &mut api.paths.paths {
             for (method, operation) in operations(item) {
-                answer(path, method, operation);
+                answer(path, method, operation, &mut components.responses);
                 examples::show(operation);
             }
         }
@@ -43,28 +43,38 @@ pub(crate) fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static 
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// Every answer of one call, whole.
-fn answer(path: &str, method: &str, operation: &mut Operation) {
+/// Every answer of one call, whole. Problems are `shared`: each is written down once.
+fn answer(path: &str, method: &str, operation: &mut Operation, shared: &mut BTreeMap<String, RefOr<Response>>) {
     let mut problems = problems_by_form(path, method, operation);
     let for_customers = path.starts_with("/v1");
     let by_form: Vec<&str> = headers_by_form(operation).collect();
+    let mut named_headers = BTreeMap::new();
     let mut responses = std::mem::take(&mut operation.responses.responses);
     responses.retain(|status, response| {
         let RefOr::T(response) = response else { return true };
+        let own: Vec<String> = response.headers.keys().cloned().collect();
         if !status.starts_with(['4', '5']) {
-            let own: Vec<String> = response.headers.keys().cloned().collect();
             own.iter().for_each(|name| refer(response, name));
             shared_headers(for_customers).chain(by_form.iter().copied()).for_each(|name| refer(response, name));
             return true;
         }
         let codes = problems.entry(status.clone()).or_default();
-        codes.extend(response.description.split(", ").filter_map(Code::parse));
+        // A name that is none stands out as `internal` where it has no place: a test looks for it.
+        let named = response.description.split(", ").map(|name| Code::parse(name).unwrap_or(Code::Internal));
+        codes.extend(named);
+        named_headers.insert(status.clone(), own);
         false
     });
     for (status, mut codes) in problems {
         codes.sort_by_key(|code| code.name());
         codes.dedup();
-        responses.insert(status, RefOr::T(problem(&codes, for_customers)));
+        let mut problem = problem(&codes, for_customers);
+        let own = named_headers.remove(&status).unwrap_or_default();
+        own.iter().for_each(|name| refer(&mut problem, name));
+        let names: Vec<&str> = codes.iter().map(|code| code.name()).chain(own.iter().map(String::as_str)).collect();
+        let name = format!("{}{}", names.join("."), if for_customers { "" } else { ".operators" });
+        responses.insert(status, RefOr::Ref(Ref::from_response_name(&name)));
+        shared.insert(name, RefOr::T(problem));
     }
     operation.responses.responses = responses;
 }
@@ -188,6 +198,8 @@ fn parameters(operation: &Operation) -> impl Iterator<Item = &Parameter> {
 pub(crate) fn problem_schema() -> Object {
     let text =
         |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description)).build();
+    let whole =
+        |description: &str| ObjectBuilder::new().schema_type(Type::Integer).description(Some(description)).build();
     let codes = Code::ALL.map(Code::name);
     let place = ObjectBuilder::new()
         .schema_type(Type::Object)
@@ -209,6 +221,12 @@ pub(crate) fn problem_schema() -> Object {
         .property("request_id", text("For support."))
         .property("retryable", ObjectBuilder::new().schema_type(Type::Boolean).description(Some("Whether the same request may succeed later.")))
         .property("errors", utoipa::openapi::ArrayBuilder::new().items(place))
+        .property("used", whole("This month's generations (`monthly_quota_exhausted`)."))
+        .property("limit", whole("How many the month allows (`monthly_quota_exhausted`)."))
+        .property("resets_at", text("When the next month begins (`monthly_quota_exhausted`)."))
+        .property("reserved", whole("Credits that return if their generations fail (`credits_exhausted`)."))
+        .property("generation_status", text("How it ended (`already_final`)."))
+        .property("generation", text("The path of a generation that may exist (`unavailable`)."))
         .required("type").required("title").required("status").required("detail").required("instance")
         .required("code").required("request_id").required("retryable")
         .examples([json!({

@@ -1,5 +1,6 @@
 //! The harness: a gateway on a free port with an empty embedded ledger, and actors with verbs.
 
+use crate::contract;
 use crate::faults::{FaultyGenerations, FaultyLimiter};
 use conformance::Fixture;
 use conformance::fixture::an_output;
@@ -127,11 +128,16 @@ impl Call {
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let response = self.0.send().await.unwrap();
+        let (http, request) = self.0.build_split();
+        let request = request.unwrap();
+        let (method, path) = (request.method().to_string(), request.url().path().to_owned());
+        let response = http.execute(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, body, text }
+        let answer = Answer { status, headers, body, text };
+        contract::holds(&method, &path, &answer);
+        answer
     }
 }
 

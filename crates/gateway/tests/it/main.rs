@@ -7,6 +7,8 @@ mod app;
 mod authenticating;
 mod bodies;
 mod canceling;
+mod contract;
+mod describing;
 mod documentation;
 mod faults;
 mod following;
