@@ -21,7 +21,7 @@ pub async fn a_claim_carries_all_that_submitting_takes(at: &Fixture) {
     assert_eq!((claimed.held.id, claimed.account_id), (submission.id, customer.id));
     assert_eq!((&claimed.request, claimed.trace.as_deref()), (&submission.request, Some("00-trace-span-01")));
     assert_eq!((claimed.attempts, claimed.crashes, claimed.in_doubt, claimed.version), (1, 0, None, 2));
-    assert_eq!(claimed.lease, lease);
+    assert_eq!((claimed.lease, claimed.tier), (lease, Tier::Pro));
     let seen = at.seen(submission.id).await;
     assert_eq!((seen.status, seen.stage), (Status::Processing, Some(Stage::Submitting)));
     assert_eq!((seen.attempts, seen.version, seen.started_version), (1, 2, Some(2)));
@@ -146,6 +146,6 @@ pub async fn workers_are_listed_while_their_lease_stands(at: &Fixture) {
     worker.lapse().await;
     assert!(!worker.is_listed().await);
     // A step with nothing to do is no error.
-    let report = StepReport { greatest_tag: Tag(0), dry_for: None };
+    let report = StepReport { greatest_tag: Tag(0), ..StepReport::default() };
     at.work.step(at.worker().await.id, report).await.unwrap();
 }

@@ -24,7 +24,8 @@ pub async fn a_dead_workers_submission_is_put_back_in_doubt(at: &Fixture) {
     assert_eq!((seen.status, seen.stage), (Status::Queued, Some(Stage::Backlog)));
     assert_eq!(at.tokens.leases().await.unwrap(), []);
     let second = other.claim_one().await;
-    assert_eq!((second.held.id, second.crashes), (id, 1));
+    // A crash is counted for itself: it costs no attempt.
+    assert_eq!((second.held.id, second.crashes, second.attempts), (id, 1, 1));
     assert_eq!(second.in_doubt, Some(first.lease.token_id));
     assert!(second.held.fence > first.held.fence);
     // The dead one wakes: nothing it writes is heard.
@@ -35,9 +36,31 @@ pub async fn a_dead_workers_submission_is_put_back_in_doubt(at: &Fixture) {
     other.put_back(second.held, Duration::ZERO, false).await;
     let third = other.claim_one().await;
     assert_eq!(third.in_doubt, Some(first.lease.token_id));
-    other.put_back(third.held, Duration::ZERO, true).await;
-    assert_eq!(other.claim_one().await.in_doubt, None);
+    // Nor does a second death before the repeat: the doubt is still about the first token.
+    other.lapse().await;
+    let last = at.worker().await;
+    assert_eq!(last.step().await.requeued, 1);
+    let fourth = last.claim_one().await;
+    assert_eq!((fourth.in_doubt, fourth.crashes), (Some(first.lease.token_id), 2));
+    last.put_back(fourth.held, Duration::ZERO, true).await;
+    assert_eq!(last.claim_one().await.in_doubt, None);
     assert_eq!(customer.credits().await, (49, 1, 1));
+}
+
+pub async fn a_worker_that_was_out_of_touch_itself_finds_nobody_dead(at: &Fixture) {
+    let customer = at.customer(Tier::Pro).await;
+    let (silent, other) = (at.worker().await, at.worker().await);
+    customer.submit().await;
+    silent.claim_one().await;
+    silent.lapse().await;
+    let spared = other.step_sparing_the_silent().await;
+    assert_eq!((spared.died, spared.requeued), (0, 0));
+    // It comes back with what it had.
+    assert!(matches!(silent.renew().await, Renewal::Renewed { .. }));
+    assert_eq!((other.step().await.died, silent.held().await.len()), (0, 1));
+    silent.lapse().await;
+    let found = other.step().await;
+    assert_eq!((found.died, found.requeued), (1, 1));
 }
 
 pub async fn a_dead_workers_render_is_adopted_and_its_own_writes_are_stale(at: &Fixture) {

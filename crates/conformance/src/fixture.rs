@@ -292,7 +292,7 @@ impl Worker<'_> {
 
     pub async fn try_put_back(&self, held: Held, after: Duration, uses_attempt: bool) -> Applied {
         let error = uses_attempt.then(|| "upstream down".to_owned());
-        let item = PutBack { held, after, uses_attempt, error };
+        let item = PutBack { held, after, uses_attempt, error, in_doubt: None };
         let outcomes = self.at.work.put_back(self.id, &[item]).await.unwrap();
         assert_eq!(outcomes.len(), 1);
         outcomes[0]
@@ -300,6 +300,13 @@ impl Worker<'_> {
 
     pub async fn put_back(&self, held: Held, after: Duration, uses_attempt: bool) -> Change {
         applied(&[self.try_put_back(held, after, uses_attempt).await])
+    }
+
+    /// Puts back a submission that was sent with this token and whose answer was lost.
+    pub async fn put_back_in_doubt(&self, held: Held, token: TokenId) -> Change {
+        let error = Some("the answer was lost".to_owned());
+        let item = PutBack { held, after: Duration::ZERO, uses_attempt: true, error, in_doubt: Some(token) };
+        applied(&self.at.work.put_back(self.id, &[item]).await.unwrap())
     }
 
     pub async fn renew(&self) -> Renewal {
@@ -321,8 +328,13 @@ impl Worker<'_> {
         self.at.work.step(self.id, StepReport::default()).await.unwrap()
     }
 
+    /// As a worker steps that was out of touch until just now.
+    pub async fn step_sparing_the_silent(&self) -> Stepped {
+        self.at.work.step(self.id, StepReport { spares_the_silent: true, ..StepReport::default() }).await.unwrap()
+    }
+
     pub async fn step_having_claimed(&self, greatest_tag: Tag) -> Stepped {
-        self.at.work.step(self.id, StepReport { greatest_tag, dry_for: None }).await.unwrap()
+        self.at.work.step(self.id, StepReport { greatest_tag, ..StepReport::default() }).await.unwrap()
     }
 
     /// Steps until what is due within milliseconds has happened.

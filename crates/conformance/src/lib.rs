@@ -113,6 +113,7 @@ macro_rules! ledger_suite {
             retrying {
                 what_is_put_back_without_an_attempt_costs_none,
                 a_retry_keeps_its_turn_and_counts_its_attempt,
+                a_submission_whose_answer_was_lost_belongs_to_its_token,
                 backoff_is_not_claimed_until_it_is_due,
                 backoff_that_is_due_is_promoted_by_the_step,
                 a_render_that_is_put_back_starts_over,
@@ -120,6 +121,7 @@ macro_rules! ledger_suite {
             }
             dying {
                 a_dead_workers_submission_is_put_back_in_doubt,
+                a_worker_that_was_out_of_touch_itself_finds_nobody_dead,
                 a_dead_workers_render_is_adopted_and_its_own_writes_are_stale,
                 a_retired_workers_renders_are_adopted_at_once,
                 adopters_at_once_take_each_render_once,

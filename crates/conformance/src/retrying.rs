@@ -40,6 +40,31 @@ pub async fn a_retry_keeps_its_turn_and_counts_its_attempt(at: &Fixture) {
     assert_eq!(at.seen(ids[0]).await.attempts, 2);
 }
 
+pub async fn a_submission_whose_answer_was_lost_belongs_to_its_token(at: &Fixture) {
+    let customer = at.customer(Tier::Pro).await;
+    let worker = at.worker().await;
+    let id = customer.submit().await;
+    let first = worker.claim_one().await;
+    worker.put_back_in_doubt(first.held, first.lease.token_id).await;
+    let second = worker.claim_one().await;
+    assert_eq!((second.in_doubt, second.attempts), (Some(first.lease.token_id), 2));
+    // Untried, it stays in doubt; lost again, by whatever token it went out with, it is that one's.
+    worker.put_back(second.held, Duration::ZERO, false).await;
+    let third = worker.claim_one().await;
+    assert_eq!(third.in_doubt, Some(first.lease.token_id));
+    worker.put_back_in_doubt(third.held, third.lease.token_id).await;
+    let fourth = worker.claim_one().await;
+    assert_eq!(fourth.in_doubt, Some(third.lease.token_id));
+    // A try with an answer ends the doubt, and so does the upstream's yes.
+    worker.put_back(fourth.held, Duration::ZERO, true).await;
+    let fifth = worker.claim_one().await;
+    assert_eq!((fifth.held.id, fifth.in_doubt), (id, None));
+    worker.put_back_in_doubt(fifth.held, fifth.lease.token_id).await;
+    let sixth = worker.render_one().await;
+    worker.put_back(sixth.held, Duration::ZERO, false).await;
+    assert_eq!(worker.claim_one().await.in_doubt, None);
+}
+
 pub async fn backoff_is_not_claimed_until_it_is_due(at: &Fixture) {
     let customer = at.customer(Tier::Pro).await;
     let worker = at.worker().await;

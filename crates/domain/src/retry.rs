@@ -7,6 +7,11 @@ use std::time::Duration;
 pub const ATTEMPTS_MOST: u32 = 8;
 /// Claims that ended with the worker's death before a generation counts as poison.
 pub const CRASHES_MOST: u32 = 5;
+/// From so many on it is suspected to be what kills them: a worker submits one such at a time, so that its neighbours' counts stay below.
+pub const CRASHES_SUSPECT: u32 = 2;
+/// So many attempts of a submission in doubt go to the token that it went out with. Then any will do: a token that never answers may not
+/// sink a generation.
+pub const SAME_TOKEN_MOST: u32 = ATTEMPTS_MOST / 2;
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_LONGEST: Duration = Duration::from_secs(120);
 const ASKED_SHORTEST: Duration = Duration::from_secs(1);

@@ -103,7 +103,7 @@ impl Http {
             };
             return serde_json::from_slice(&bytes)
                 .map(Answer::Success)
-                .map_err(|_| UpstreamError::Unavailable("it answered with what is not JSON".into()));
+                .map_err(|_| UpstreamError::Unclear("it is not JSON".into()));
         }
         let retry_after = retry_after::of(response.headers());
         let body = timeout_at(end.min(Instant::now() + ERROR_BODY_WAIT), self.read(response)).await;
@@ -112,7 +112,7 @@ impl Http {
     }
 
     async fn read(&self, response: Response) -> Result<Vec<u8>, UpstreamError> {
-        let too_large = || UpstreamError::Unavailable(format!("its answer is larger than {} bytes", self.body_most));
+        let too_large = || UpstreamError::Unclear(format!("it is larger than {} bytes", self.body_most));
         let announced = response.content_length().unwrap_or(0);
         if announced > self.body_most as u64 {
             return Err(too_large());
@@ -132,19 +132,15 @@ impl Http {
 
 /// What a transport error says, in our words: its own text may name addresses.
 fn failed(error: &reqwest::Error) -> UpstreamError {
+    // Of the client's own deadlines only the one for connecting is set.
     if error.is_timeout() {
-        return UpstreamError::TimedOut("no connection within its deadline".into());
+        return UpstreamError::Unavailable("no connection within its deadline".into());
     }
-    UpstreamError::Unavailable(
-        if error.is_connect() {
-            "it could not be connected to"
-        } else if error.is_body() || error.is_decode() {
-            "its answer broke off"
-        } else {
-            "the connection broke before an answer"
-        }
-        .into(),
-    )
+    if error.is_connect() {
+        return UpstreamError::Unavailable("it could not be connected to".into());
+    }
+    let answered = error.is_body() || error.is_decode();
+    UpstreamError::Unclear(if answered { "it broke off" } else { "the connection broke before it" }.into())
 }
 
 fn refused(status: StatusCode, retry_after: Option<Duration>, body: Option<&Value>) -> Result<Answer, UpstreamError> {
@@ -154,7 +150,9 @@ fn refused(status: StatusCode, retry_after: Option<Duration>, body: Option<&Valu
         401 | 403 => UpstreamError::Unauthorized,
         402 => UpstreamError::OutOfCredit,
         429 => UpstreamError::RateLimited { retry_after },
-        408 => UpstreamError::TimedOut("it answered 408".into()),
+        408 | 504 => UpstreamError::TimedOut(format!("it answered {code}")),
+        // Of a proxy: what stands behind it may have heard the request.
+        502 => UpstreamError::Unclear("it answered 502".into()),
         400 | 409 | 413 | 415 | 422 | 451 if body.is_some_and(crate::body::is_moderation) || code == 451 => {
             UpstreamError::Moderated(format!("it answered {code}"))
         }

@@ -99,7 +99,7 @@ impl Upstream for Suno {
             return Err(UpstreamError::Unavailable("it has no way to submit at this address".into()));
         };
         let Some(upstream_id) = body::job_id(&answer, ID) else {
-            return Err(UpstreamError::Unavailable("it accepted without naming the job".into()));
+            return Err(UpstreamError::Unclear("it names no job".into()));
         };
         if said(&answer) == Said::Completed
             && let Some(output) = body::output(&answer, TRACKS, &upstream_id)
@@ -113,7 +113,7 @@ impl Upstream for Suno {
         let segments = ["status", upstream_id];
         match self.http.call(Self::call(Method::GET, &segments, secret, self.poll)).await? {
             Answer::Success(answer) if answer.is_object() => Ok(progress(&answer, upstream_id)),
-            Answer::Success(_) => Err(UpstreamError::Unavailable("it answered with what is no status".into())),
+            Answer::Success(_) => Err(UpstreamError::Unclear("it is no status".into())),
             Answer::Missing => Ok(Progress::Unknown),
         }
     }

@@ -31,7 +31,7 @@ fn unwrap(answer: &Value) -> Result<&Value, UpstreamError> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a saturating cast of a status")]
     let code = code as u16;
     match code {
-        200 => answer.get("data").ok_or_else(|| UpstreamError::Unavailable("it answered without data".into())),
+        200 => answer.get("data").ok_or_else(|| UpstreamError::Unclear("it has no data".into())),
         401 | 403 => Err(UpstreamError::Unauthorized),
         402 | 429 if speaks_of_credit(answer) => Err(UpstreamError::OutOfCredit),
         402 => Err(UpstreamError::OutOfCredit),
@@ -112,7 +112,7 @@ impl Upstream for SunoApi {
         };
         body::job_id(unwrap(&answer)?, &["taskId", "task_id"])
             .map(|upstream_id| UpstreamAnswer::Accepted { upstream_id })
-            .ok_or_else(|| UpstreamError::Unavailable("it accepted without naming the task".into()))
+            .ok_or_else(|| UpstreamError::Unclear("it names no task".into()))
     }
 
     async fn poll(&self, secret: &SecretString, upstream_id: &str) -> Result<Progress, UpstreamError> {

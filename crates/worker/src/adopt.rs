@@ -49,7 +49,7 @@ fn take_over(inc: &Incarnation, adopted: Adopted) {
             upstream_id: adopted.upstream_id,
             attempts: adopted.attempts,
             begun: Instant::now().checked_sub(since).unwrap_or_else(Instant::now),
-            ..Entry::new(held, adopted.account_id, adopted.lease, phase)
+            ..Entry::new(held, adopted.account_id, adopted.tier, adopted.lease, phase)
         },
     );
     inc.timer.schedule(&inc.hand, held, SPREAD.mul_f64(rand::random()));

@@ -53,7 +53,7 @@ pub(crate) struct Permit {
 fn health<T>(result: &Result<T, UpstreamError>) -> Option<bool> {
     match result {
         Ok(_) => Some(true),
-        Err(UpstreamError::Unavailable(_) | UpstreamError::TimedOut(_)) => Some(false),
+        Err(UpstreamError::Unavailable(_) | UpstreamError::TimedOut(_) | UpstreamError::Unclear(_)) => Some(false),
         Err(_) => None,
     }
 }

@@ -24,6 +24,7 @@ const fn outcome<T>(result: &Result<T, UpstreamError>) -> &'static str {
         Err(UpstreamError::RateLimited { .. }) => "rate_limited",
         Err(UpstreamError::Unavailable(_)) => "unavailable",
         Err(UpstreamError::TimedOut(_)) => "timed_out",
+        Err(UpstreamError::Unclear(_)) => "unclear",
     }
 }
 

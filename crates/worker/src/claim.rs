@@ -5,7 +5,7 @@
 
 use crate::breaker::Room;
 use crate::incarnation::Incarnation;
-use crate::submit;
+use crate::{submit, suspects};
 use domain::lease::LeaseRef;
 use domain::ports::StoreError;
 use domain::token::{AcquireRequest, Acquired, LeaseOutcome, TokenLease, Wanted};
@@ -145,14 +145,16 @@ async fn claim(inc: Arc<Incarnation>, leases: Vec<TokenLease>) -> Outcome {
     match tokio::time::timeout(CLAIM_LIMIT, inc.backends.work.claim(inc.id, &named)).await {
         Ok(Ok(claimed)) => {
             outcome = if claimed.len() == named.len() { Outcome::Full } else { Outcome::Short };
-            for claimed in claimed {
+            let sifted = suspects::one_at_a_time(&inc, claimed).await;
+            in_doubt = !sifted.certain;
+            for (claimed, suspect) in sifted.begun {
                 inc.greatest_tag.fetch_max(claimed.tag.0, Ordering::Relaxed);
                 let Some(secret) = unused.remove(&claimed.lease.lease_id) else {
                     // Under a lease that was not offered: it stays with the ledger, and the next comparison puts it back.
                     tracing::error!(generation = %claimed.held.id, "claimed under an unknown lease");
                     continue;
                 };
-                submit::begin(&inc, claimed, secret);
+                submit::begin(&inc, claimed, secret, suspect);
             }
         }
         Ok(Err(StoreError::InDoubt(reason))) => {

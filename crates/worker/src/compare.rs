@@ -64,6 +64,7 @@ impl Comparison {
                 after: Duration::ZERO,
                 uses_attempt: false,
                 error: None,
+                in_doubt: None,
             };
             inc.write(Write::PutBack(item, LeaseOutcome::Abandoned)).await;
         }

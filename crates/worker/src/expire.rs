@@ -3,7 +3,7 @@
 use crate::close;
 use crate::incarnation::Incarnation;
 use crate::step::STORE_LIMIT;
-use domain::event::Notice;
+use domain::event::{Change, Notice};
 
 const STEP_MOST: u16 = 500;
 
@@ -16,7 +16,7 @@ pub(crate) async fn run(inc: &Incarnation) {
     if expired.is_empty() {
         return;
     }
-    inc.metrics.finished.with_label_values(&["canceled"]).inc_by(expired.len() as u64);
+    count(inc, &expired).await;
     let mut notices = Vec::new();
     for (change, owned) in expired {
         inc.tell(change);
@@ -29,5 +29,19 @@ pub(crate) async fn run(inc: &Incarnation) {
         let rang = tokio::time::timeout(STORE_LIMIT, inc.backends.doorbell.notify_workers(&notices)).await;
         let outcome = if matches!(rang, Ok(Ok(()))) { "sent" } else { "failed" };
         inc.metrics.rings.with_label_values(&["notices", outcome]).inc();
+    }
+}
+
+/// By tier, which the news does not carry. Counting is worth one look at the ledger, and no more.
+async fn count(inc: &Incarnation, expired: &[(Change, bool)]) {
+    let ids: Vec<_> = expired.iter().map(|(change, _)| change.id).collect();
+    let seen = tokio::time::timeout(STORE_LIMIT, inc.backends.generations.show_many(&ids)).await;
+    let seen = seen.ok().and_then(Result::ok).unwrap_or_default();
+    for generation in &seen {
+        inc.metrics.finished.with_label_values(&[generation.tier.name(), "canceled"]).inc();
+    }
+    let unseen = ids.len().saturating_sub(seen.len());
+    if unseen > 0 {
+        inc.metrics.finished.with_label_values(&["unknown", "canceled"]).inc_by(unseen as u64);
     }
 }

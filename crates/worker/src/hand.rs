@@ -5,6 +5,7 @@
 
 use domain::ids::{AccountId, GenerationId};
 use domain::lease::{Fence, Held, LeaseRef};
+use domain::tier::Tier;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,8 @@ pub(crate) enum Phase {
 pub(crate) struct Entry {
     pub(crate) fence: Fence,
     pub(crate) account_id: AccountId,
+    /// For the count of what ended.
+    pub(crate) tier: Tier,
     /// As last written; progress rides on it.
     pub(crate) version: u32,
     pub(crate) lease: LeaseRef,
@@ -62,11 +65,12 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(held: Held, account_id: AccountId, lease: LeaseRef, phase: Phase) -> Self {
+    pub(crate) fn new(held: Held, account_id: AccountId, tier: Tier, lease: LeaseRef, phase: Phase) -> Self {
         let now = Instant::now();
         Self {
             fence: held.fence,
             account_id,
+            tier,
             version: 0,
             lease,
             spare: None,

@@ -12,7 +12,7 @@ use crate::slots::Slots;
 use crate::timer::Timer;
 use crate::tokens::{self, Refused, Secrets};
 use crate::{Settings, Worker, WorkerError};
-use crate::{claim, drain, listen, render, renew, retain, step, tell};
+use crate::{claim, drain, listen, render, renew, retain, step, suspects, tell};
 use domain::event::Change;
 use domain::ids::{LeaseId, WorkerId};
 use domain::ports::work::NewWorker;
@@ -96,6 +96,7 @@ pub(crate) struct Incarnation {
     pub(crate) secrets: Secrets,
     pub(crate) refused: Refused,
     pub(crate) signals: Signals,
+    pub(crate) suspect: suspects::Place,
     /// A ring, or the tick: look whether there is work.
     pub(crate) rung: Notify,
     /// A claim or an adoption ended in doubt: compare soon.
@@ -180,6 +181,7 @@ pub(crate) async fn live(replica: &Arc<Replica>, registered: Registered, shutdow
         secrets: Secrets::default(),
         refused: Refused::default(),
         signals: Signals::default(),
+        suspect: suspects::Place::default(),
         rung: Notify::new(),
         doubt: AtomicBool::new(false),
         greatest_tag: AtomicI64::new(0),
@@ -208,6 +210,9 @@ pub(crate) async fn live(replica: &Arc<Replica>, registered: Registered, shutdow
 
     tokio::select! {
         () = inc.signals.lost.cancelled() => {
+            let held = inc.hand.len();
+            inc.metrics.abandoned.inc_by(held as u64);
+            tracing::warn!(worker = %inc.id, held, "found dead by others: what is in hand is theirs");
             abandon(&inc).await;
             return End::Lost;
         }

@@ -196,7 +196,7 @@ async fn try_anew(inc: &Incarnation, held: Held, message: String) -> Option<Dura
         Verdict::Fail(error) => give_up(inc, held, error).await,
         Verdict::Retry { after, uses_attempt } => {
             inc.hand.take(held, Phase::Rendering, Phase::Ending)?;
-            let put_back = PutBack { held, after, uses_attempt, error: Some(message) };
+            let put_back = PutBack { held, after, uses_attempt, error: Some(message), in_doubt: None };
             inc.write(Write::PutBack(put_back, LeaseOutcome::Ok)).await;
             None
         }

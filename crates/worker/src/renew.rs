@@ -29,6 +29,10 @@ impl Standing {
         self.renewed.notify_waiters();
     }
 
+    pub(crate) fn may_bury(&self) -> bool {
+        self.watch().may_bury(Instant::now())
+    }
+
     /// True at once, or after the next renewal; false when the lease is lost.
     pub(crate) async fn stands(&self, lost: &CancellationToken) -> bool {
         loop {

@@ -12,6 +12,7 @@ use domain::ids::WorkerId;
 use domain::lease::Held;
 use domain::ports::work::{Accepted, Applied, PutBack, Settlement};
 use domain::ports::{StoreError, Work};
+use domain::tier::Tier;
 use domain::token::LeaseOutcome;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -123,8 +124,9 @@ async fn write(inc: &Arc<Incarnation>, mut batch: Batch) {
     let outcomes = std::mem::take(&mut batch.settle_outcomes);
     for ((item, outcome), applied) in batch.settle.iter().zip(outcomes).zip(settled) {
         if matches!(applied, Written::Applied(Applied::Applied(_))) {
-            let name = if item.outcome.is_ok() { "succeeded" } else { "failed" };
-            inc.metrics.finished.with_label_values(&[name]).inc();
+            let outcome = if item.outcome.is_ok() { "succeeded" } else { "failed" };
+            let tier = inc.hand.with(item.held, |entry| entry.tier);
+            inc.metrics.finished.with_label_values(&[tier.map_or("unknown", Tier::name), outcome]).inc();
         }
         if !ended(inc, item.held, outcome, applied) {
             // It ended upstream as well: there is nobody left to tell.

@@ -44,6 +44,7 @@ async fn step(inc: &Incarnation) {
     let dry_until = *inc.dry_until.lock().unwrap_or_else(PoisonError::into_inner);
     let report = StepReport {
         greatest_tag: Tag(inc.greatest_tag.load(Ordering::Relaxed)),
+        spares_the_silent: !inc.standing.may_bury(),
         dry_for: dry_until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()),
     };
     match tokio::time::timeout(STORE_LIMIT, inc.backends.work.step(inc.id, report)).await {

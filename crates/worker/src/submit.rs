@@ -5,13 +5,14 @@ use crate::hand::{Entry, Phase};
 use crate::incarnation::Incarnation;
 use crate::pace::Waiting;
 use crate::settle::Write;
+use crate::suspects::Suspect;
 use crate::tokens;
 use domain::generation::{ErrorCode, GenerationError, Output};
 use domain::ids::TokenId;
 use domain::lease::{Held, LeaseRef};
 use domain::ports::upstream::{UpstreamAnswer, UpstreamError, UpstreamJob};
 use domain::ports::work::{Accepted, Claimed, PutBack, Settlement};
-use domain::retry::{self, CRASHES_MOST, Failure, Verdict};
+use domain::retry::{self, CRASHES_MOST, Failure, SAME_TOKEN_MOST, Verdict};
 use domain::token::LeaseOutcome;
 use futures::FutureExt;
 use secrecy::SecretString;
@@ -26,7 +27,7 @@ const SPREAD: Duration = Duration::from_secs(2);
 const ANOTHER_TOKEN: Duration = Duration::from_millis(250);
 
 /// Takes it in hand and begins. The slot comes with it; a panic of one costs only that one.
-pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretString) {
+pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretString, suspect: Option<Suspect>) {
     let held = claimed.held;
     let slot = inc.slots.take();
     let waiting = inc.pace.enter();
@@ -40,7 +41,7 @@ pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretStri
             version: claimed.version,
             secret: Some(secret.clone()),
             attempts: claimed.attempts,
-            ..Entry::new(held, claimed.account_id, claimed.lease, Phase::Submitting)
+            ..Entry::new(held, claimed.account_id, claimed.tier, claimed.lease, Phase::Submitting)
         },
     );
     let inc = inc.clone();
@@ -53,7 +54,7 @@ pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretStri
             let error = UpstreamError::Unavailable("this service failed while submitting".into());
             refused(&inc, &claimed, &error).await;
         }
-        drop(slot);
+        drop((slot, suspect));
     });
 }
 
@@ -71,7 +72,9 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
         () = waiting.start() => {}
     }
     let (secret, keeping) = match claimed.in_doubt {
-        Some(token) if token != claimed.lease.token_id => same_token(inc, held, token).await.unwrap_or((secret, None)),
+        Some(token) if token != claimed.lease.token_id && claimed.attempts <= SAME_TOKEN_MOST => {
+            same_token(inc, held, token).await.unwrap_or((secret, None))
+        }
         _ => (secret, None),
     };
     let Some((closing, token)) = inc.hand.with(held, |entry| (entry.closing, entry.lease.token_id)) else { return };
@@ -145,7 +148,9 @@ fn judge(error: &UpstreamError) -> (LeaseOutcome, Failure) {
         }
         UpstreamError::Unauthorized => (LeaseOutcome::Unauthorized, Failure::Token { retry_after: None }),
         UpstreamError::OutOfCredit => (LeaseOutcome::OutOfCredit, Failure::Token { retry_after: None }),
-        UpstreamError::Unavailable(_) => (LeaseOutcome::UpstreamError, Failure::Unavailable { message }),
+        UpstreamError::Unavailable(_) | UpstreamError::Unclear(_) => {
+            (LeaseOutcome::UpstreamError, Failure::Unavailable { message })
+        }
         UpstreamError::TimedOut(_) => (LeaseOutcome::UpstreamError, Failure::TimedOut { message }),
     }
 }
@@ -162,7 +167,10 @@ async fn refused(inc: &Incarnation, claimed: &Claimed, error: &UpstreamError) {
                 // The pool hears of a bad token at once, not after the next commit.
                 inc.report(held, entry.lease, outcome);
             }
-            inc.write(Write::PutBack(PutBack { held, after, uses_attempt, error: Some(text) }, outcome)).await;
+            // Named: the token of the call, which in a repeat is not the claimed one.
+            let in_doubt = error.leaves_doubt().then_some(entry.lease.token_id);
+            let item = PutBack { held, after, uses_attempt, error: Some(text), in_doubt };
+            inc.write(Write::PutBack(item, outcome)).await;
         }
     }
 }
@@ -177,6 +185,7 @@ async fn fail(inc: &Incarnation, held: Held, error: GenerationError, outcome: Le
 /// Nothing went wrong with it: back to the ledger, no attempt used.
 async fn hand_back(inc: &Incarnation, held: Held, after: Duration, outcome: LeaseOutcome) {
     if inc.hand.take(held, Phase::Submitting, Phase::Ending).is_some() {
-        inc.write(Write::PutBack(PutBack { held, after, uses_attempt: false, error: None }, outcome)).await;
+        let item = PutBack { held, after, uses_attempt: false, error: None, in_doubt: None };
+        inc.write(Write::PutBack(item, outcome)).await;
     }
 }

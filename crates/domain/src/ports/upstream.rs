@@ -64,8 +64,19 @@ pub enum UpstreamError {
     RateLimited { retry_after: Option<Duration> },
     #[error("the upstream is unavailable: {0}")]
     Unavailable(String),
+    /// The request was sent and no answer came in time: the upstream may have taken it.
     #[error("the upstream did not answer in time: {0}")]
     TimedOut(String),
+    /// The request was sent and its answer was lost or makes no sense: the upstream may have taken it.
+    #[error("the upstream's answer was lost: {0}")]
+    Unclear(String),
+}
+
+impl UpstreamError {
+    /// Whether the upstream may have done what it was asked: a repeat belongs to the same token and the same idempotency key.
+    pub const fn leaves_doubt(&self) -> bool {
+        matches!(self, Self::TimedOut(_) | Self::Unclear(_))
+    }
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use crate::ids::{AccountId, GenerationId, TokenId, WorkerId};
 use crate::lease::{Fence, Held, LeaseRef};
 use crate::request::GenerationRequest;
 use crate::state::WorkState;
+use crate::tier::Tier;
 use async_trait::async_trait;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub enum Renewal {
 pub struct Claimed {
     pub held: Held,
     pub account_id: AccountId,
+    pub tier: Tier,
     pub version: u32,
     pub tag: Tag,
     pub lease: LeaseRef,
@@ -83,6 +85,9 @@ pub struct PutBack {
     pub uses_attempt: bool,
     /// For the operators' history; `None` when nothing went wrong (a drain).
     pub error: Option<String>,
+    /// The token of a submission that was sent and whose answer was lost: the next claim names it in [`Claimed::in_doubt`]. `None` leaves an
+    /// older doubt as it is, or ends it where an attempt was used.
+    pub in_doubt: Option<TokenId>,
 }
 
 /// The end of one generation.
@@ -109,6 +114,7 @@ pub enum Applied {
 pub struct Adopted {
     pub held: Held,
     pub account_id: AccountId,
+    pub tier: Tier,
     pub state: WorkState,
     pub lease: LeaseRef,
     /// `None` for closing work that had not reached the upstream for certain.
@@ -139,6 +145,8 @@ pub struct StepReport {
     pub greatest_tag: Tag,
     /// The pool was dry and will be for this long.
     pub dry_for: Option<Duration>,
+    /// Finds nobody dead: this worker was out of touch until just now, and so may have been all others (see `LeaseWatch::may_bury`).
+    pub spares_the_silent: bool,
 }
 
 /// A live worker, as operators see it.

@@ -74,6 +74,7 @@ async fn take(connection: &mut SqliteConnection, now: Timestamp, worker: WorkerI
     Ok(Adopted {
         held: Held { id: live.id, fence: Fence(live.fence + 1) },
         account_id: live.account_id,
+        tier: live.tier,
         state: live.state,
         lease: live.lease.ok_or_else(|| Unwell::corrupt("owned work without a lease"))?,
         upstream_id: live.upstream_id.clone(),

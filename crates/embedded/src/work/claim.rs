@@ -3,11 +3,12 @@
 use crate::Ledger;
 use crate::open::commit;
 use crate::outcome::Outcome;
-use crate::stored::{from_json, micros, moment, number};
+use crate::stored::{from_json, micros, moment, number, word};
 use domain::admission::Tag;
 use domain::ids::{AccountId, GenerationId, TokenId, WorkerId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::ports::work::Claimed;
+use domain::tier::Tier;
 use uuid::Uuid;
 
 /// The newest form of work that this build knows.
@@ -32,7 +33,7 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
         return Ok(Vec::new());
     }
     let due = sqlx::query!(
-        r#"select w.generation_id as "id!: Uuid", w.account_id as "account_id!: Uuid", w.tag, w.fence, w.version, w.attempts,
+        r#"select w.generation_id as "id!: Uuid", w.account_id as "account_id!: Uuid", w.tier, w.tag, w.fence, w.version, w.attempts,
             w.crashes, w.in_doubt as "in_doubt: Uuid", w.created_at, w.deadline, g.request as "request!", g.trace as "trace?"
         from work w cross join generations g on g.id = w.generation_id
         where w.state = 'ready' and w.format <= ? and w.deadline > ?
@@ -62,6 +63,7 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
         claimed.push(Claimed {
             held: Held { id: GenerationId::from_uuid(row.id), fence: Fence(row.fence + 1) },
             account_id: AccountId::from_uuid(row.account_id),
+            tier: word(Tier::parse, &row.tier)?,
             version: number(row.version + 1)?,
             tag: Tag(row.tag),
             lease: *lease,

@@ -45,16 +45,18 @@ async fn apply(
     history::record(connection, now, &live, outcome, item.error.as_deref()).await?;
     let (id, run_after, version) = (live.id.uuid(), later(now, item.after), i64::from(live.version) + 1);
     let attempts = live.attempts.saturating_sub(u32::from(!item.uses_attempt));
+    let in_doubt = item.in_doubt.map(|token| token.uuid());
     // What was not tried leaves an older doubt as it was.
     sqlx::query!(
         "update work set state = ?, run_after = ?, attempts = ?, version = ?, owner = null, lease_id = null,
             token_id = null, upstream_id = null, claimed_at = null, rendering_at = null, rendering_version = null,
-            in_doubt = case when ? then null else in_doubt end
+            in_doubt = coalesce(?, case when ? then null else in_doubt end)
         where generation_id = ?",
         state,
         run_after,
         attempts,
         version,
+        in_doubt,
         item.uses_attempt,
         id
     )

@@ -24,7 +24,7 @@ const POISON: &str = "The workers that submitted it died, one after the other.";
 pub(super) async fn step(ledger: &Ledger, _worker: WorkerId, report: StepReport) -> Outcome<Stepped> {
     let (mut transaction, now) = ledger.write().await?;
     let promoted = promote(&mut transaction, now).await?;
-    let died = find_dead(&mut transaction, now).await?;
+    let died = if report.spares_the_silent { 0 } else { find_dead(&mut transaction, now).await? };
     let requeued = requeue(&mut transaction, now, MOST - promoted.cast_signed()).await?;
     let paused = move_time(&mut transaction, now, report).await?;
     // Where nothing changed there is nothing to write, and this costs no disk.
@@ -84,8 +84,8 @@ async fn put_back_in_doubt(connection: &mut SqliteConnection, now: Timestamp, li
     history::record(connection, now, live, "returned", Some(DIED)).await?;
     let id = live.id.uuid();
     sqlx::query!(
-        "update work set state = 'ready', fence = fence + 1, crashes = crashes + 1, version = version + 1,
-            in_doubt = token_id, owner = null, lease_id = null, token_id = null, claimed_at = null
+        "update work set state = 'ready', fence = fence + 1, crashes = crashes + 1, attempts = max(attempts - 1, 0),
+            version = version + 1, in_doubt = coalesce(in_doubt, token_id), owner = null, lease_id = null, token_id = null, claimed_at = null
         where generation_id = ?",
         id
     )

@@ -7,6 +7,7 @@ use domain::ids::{AccountId, GenerationId, LeaseId, TokenId, WorkerId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::ports::work::Adopted;
 use domain::state::WorkState;
+use domain::tier::Tier;
 
 /// Rows one step may take, whatever is asked.
 const STEP: i64 = 500;
@@ -28,7 +29,7 @@ pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Resu
            from left_behind l
            cross join lateral (select request, trace from generations where id = l.generation_id limit 1) g
            where w.generation_id = l.generation_id
-           returning w.generation_id, w.fence, w.account_id, w.state, w.lease_id as "lease_id!", w.token_id as "token_id!", w.upstream_id,
+           returning w.generation_id, w.fence, w.account_id, w.tier, w.state, w.lease_id as "lease_id!", w.token_id as "token_id!", w.upstream_id,
                      w.attempts, w.rendering_at, w.deadline, (g.request ->> 'duration_seconds')::int as "duration_seconds!", g.trace"#,
         worker.uuid(),
         i64::from(limit).min(STEP),
@@ -41,6 +42,7 @@ pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Resu
             Ok(Adopted {
                 held: Held { id: GenerationId::from_uuid(row.generation_id), fence: Fence(row.fence) },
                 account_id: AccountId::from_uuid(row.account_id),
+                tier: word(Tier::parse, &row.tier, "tier")?,
                 state: word(WorkState::parse, &row.state, "state")?,
                 lease: LeaseRef {
                     lease_id: LeaseId::from_uuid(row.lease_id),

@@ -3,12 +3,13 @@
 
 use crate::failure::Failure;
 use crate::ledger::Ledger;
-use crate::rows::natural;
+use crate::rows::{natural, word};
 use domain::admission::Tag;
 use domain::ids::{AccountId, GenerationId, LeaseId, TokenId, WorkerId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::ports::work::Claimed;
 use domain::request::GenerationRequest;
+use domain::tier::Tier;
 use sqlx::types::Json;
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -40,7 +41,7 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
            from paired p
            cross join lateral (select request, trace from generations where id = p.generation_id limit 1) g
            where w.generation_id = p.generation_id
-           returning w.generation_id, w.fence, w.account_id, w.version, w.tag, w.lease_id as "lease_id!", w.token_id as "token_id!",
+           returning w.generation_id, w.fence, w.account_id, w.tier, w.version, w.tag, w.lease_id as "lease_id!", w.token_id as "token_id!",
                      g.request as "request!: Json<GenerationRequest>", w.attempts, w.crashes, w.in_doubt, w.created_at, w.deadline, g.trace"#,
         worker.uuid(),
         &lease_ids,
@@ -54,21 +55,27 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
     let place: HashMap<Uuid, usize> = lease_ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let mut claimed: Vec<_> = rows
         .into_iter()
-        .map(|row| Claimed {
-            held: Held { id: GenerationId::from_uuid(row.generation_id), fence: Fence(row.fence) },
-            account_id: AccountId::from_uuid(row.account_id),
-            version: natural(row.version),
-            tag: Tag(row.tag),
-            lease: LeaseRef { lease_id: LeaseId::from_uuid(row.lease_id), token_id: TokenId::from_uuid(row.token_id) },
-            request: row.request.0,
-            attempts: natural(row.attempts),
-            crashes: natural(row.crashes),
-            in_doubt: row.in_doubt.map(TokenId::from_uuid),
-            created_at: row.created_at,
-            deadline: row.deadline,
-            trace: row.trace,
+        .map(|row| {
+            Ok(Claimed {
+                held: Held { id: GenerationId::from_uuid(row.generation_id), fence: Fence(row.fence) },
+                account_id: AccountId::from_uuid(row.account_id),
+                tier: word(Tier::parse, &row.tier, "tier")?,
+                version: natural(row.version),
+                tag: Tag(row.tag),
+                lease: LeaseRef {
+                    lease_id: LeaseId::from_uuid(row.lease_id),
+                    token_id: TokenId::from_uuid(row.token_id),
+                },
+                request: row.request.0,
+                attempts: natural(row.attempts),
+                crashes: natural(row.crashes),
+                in_doubt: row.in_doubt.map(TokenId::from_uuid),
+                created_at: row.created_at,
+                deadline: row.deadline,
+                trace: row.trace,
+            })
         })
-        .collect();
+        .collect::<Result<_, Failure>>()?;
     claimed.sort_by_key(|claimed| place.get(&claimed.lease.lease_id.uuid()).copied());
     Ok(claimed)
 }

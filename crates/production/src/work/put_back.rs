@@ -6,6 +6,7 @@ use crate::ledger::Ledger;
 use crate::rows::seconds;
 use domain::ids::WorkerId;
 use domain::ports::work::{Applied, PutBack};
+use uuid::Uuid;
 
 pub(super) async fn put_back(ledger: &Ledger, worker: WorkerId, items: &[PutBack]) -> Result<Vec<Applied>, Failure> {
     if items.is_empty() {
@@ -16,13 +17,14 @@ pub(super) async fn put_back(ledger: &Ledger, worker: WorkerId, items: &[PutBack
     let waits: Vec<_> = items.iter().map(|item| seconds(item.after)).collect();
     let costs: Vec<_> = items.iter().map(|item| i32::from(item.uses_attempt)).collect();
     let errors: Vec<_> = items.iter().map(|item| item.error.clone()).collect();
-    // A try that was made has ended whatever doubt there was; a return untried leaves it.
+    let doubts: Vec<_> = items.iter().map(|item| item.in_doubt.map(|token| token.uuid())).collect();
+    // A try that was made has ended whatever doubt there was, unless its own answer was lost; a return untried leaves it.
     let mut connection = ledger.connection().await?;
     let rows = sqlx::query_as!(
         Outcome,
         r#"with asked as materialized (
-               select * from unnest($2::uuid[], $3::bigint[], $4::float8[], $5::int[], $6::text[]) with ordinality
-                   as a (generation_id, fence, wait, cost, error, n)
+               select * from unnest($2::uuid[], $3::bigint[], $4::float8[], $5::int[], $6::text[], $7::uuid[]) with ordinality
+                   as a (generation_id, fence, wait, cost, error, doubt, n)
            ), locked as materialized (
                select w.*, a.n from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
                where w.owner = $1 order by w.generation_id for update of w
@@ -31,7 +33,7 @@ pub(super) async fn put_back(ledger: &Ledger, worker: WorkerId, items: &[PutBack
                set state = case when a.wait > 0 then 'backoff' else 'ready' end, run_after = now() + make_interval(secs => a.wait),
                    attempts = greatest(w.attempts - 1 + a.cost, 0), version = w.version + 1,
                    owner = null, lease_id = null, token_id = null, upstream_id = null, claimed_at = null,
-                   in_doubt = case when a.cost = 0 then w.in_doubt end, rendering_at = null, rendering_version = null
+                   in_doubt = coalesce(a.doubt, case when a.cost = 0 then w.in_doubt end), rendering_at = null, rendering_version = null
                from locked l join asked a using (n)
                where w.generation_id = l.generation_id and l.state in ('submitting', 'rendering')
                returning a.n, w.account_id, w.version
@@ -51,6 +53,7 @@ pub(super) async fn put_back(ledger: &Ledger, worker: WorkerId, items: &[PutBack
         &waits,
         &costs,
         &errors as &[Option<String>],
+        &doubts as &[Option<Uuid>],
     )
     .fetch_all(&mut *connection)
     .await

@@ -35,7 +35,7 @@ async fn look_round(ledger: &Ledger, report: StepReport) -> Result<(Stepped, boo
            ), promoted as (
                update work w set state = 'ready' from due where w.generation_id = due.generation_id returning 1
            ), lapsed as materialized (
-               select id from workers where state = 'alive' and expires_at <= now() order by id for update skip locked
+               select id from workers where state = 'alive' and expires_at <= now() and not $4 order by id for update skip locked
            ), died as (
                update workers d set state = 'dead' from lapsed where d.id = lapsed.id returning d.id
            ), moving as materialized (
@@ -55,6 +55,7 @@ async fn look_round(ledger: &Ledger, report: StepReport) -> Result<(Stepped, boo
         report.greatest_tag.0,
         report.dry_for.map_or(0.0, seconds),
         MOVED_MOST,
+        report.spares_the_silent,
     )
     .fetch_one(&mut *connection)
     .await
@@ -80,8 +81,8 @@ async fn requeue(ledger: &Ledger) -> Result<u64, Failure> {
                on conflict do nothing
            )
            update work w
-           set state = 'ready', run_after = now(), crashes = w.crashes + 1, fence = w.fence + 1, version = w.version + 1,
-               in_doubt = w.token_id, owner = null, lease_id = null, token_id = null, claimed_at = null
+           set state = 'ready', run_after = now(), crashes = w.crashes + 1, attempts = greatest(w.attempts - 1, 0), fence = w.fence + 1,
+               version = w.version + 1, in_doubt = coalesce(w.in_doubt, w.token_id), owner = null, lease_id = null, token_id = null, claimed_at = null
            from left_behind l where w.generation_id = l.generation_id
            returning w.generation_id, w.crashes >= $2 as "poison!""#,
         REQUEUED_MOST,

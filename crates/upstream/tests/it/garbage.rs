@@ -24,7 +24,7 @@ async fn silence_and_drips_end_at_the_deadline() {
     ] {
         let (error, took) = submitted(script).await;
         // A filler byte where a chunk size belongs may also be taken for what it is: a broken answer.
-        assert!(matches!(error, UpstreamError::TimedOut(_) | UpstreamError::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, UpstreamError::TimedOut(_) | UpstreamError::Unclear(_)), "{error:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
 }
@@ -36,7 +36,7 @@ async fn floods_are_cut_off() {
     let header = "HTTP/1.1 200 OK\r\nx-long: ";
     for script in [endless, announced, header] {
         let (error, took) = submitted(Script::Flood(script.into())).await;
-        assert!(matches!(error, UpstreamError::Unavailable(_)), "{script} {error:?}");
+        assert!(matches!(error, UpstreamError::Unclear(_)), "{script} {error:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
 }
@@ -55,11 +55,13 @@ async fn garbage_is_an_error_and_no_panic() {
         ok(r#"{"id":".."}"#),
         ok(r#"{"id":{"a":1}}"#),
         answer("200 OK", "content-encoding: gzip\r\n", "\u{1f}\u{8b}"),
-        answer("599 Strange", "", "\u{0}"),
+        answer("502 Bad Gateway", "", "<html>"),
     ] {
         let (error, _) = submitted(script).await;
-        assert!(matches!(error, UpstreamError::Unavailable(_)), "{error:?}");
+        assert!(matches!(error, UpstreamError::Unclear(_)) && error.leaves_doubt(), "{error:?}");
     }
+    let (error, _) = submitted(answer("599 Strange", "", "\u{0}")).await;
+    assert!(matches!(error, UpstreamError::Unavailable(_)) && !error.leaves_doubt(), "{error:?}");
 }
 
 #[tokio::test]
