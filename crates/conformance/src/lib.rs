@@ -140,6 +140,7 @@ macro_rules! ledger_suite {
                 waiting_says_on_what,
                 the_queue_is_counted,
                 the_backlog_is_counted_by_account,
+                a_place_counts_what_goes_before,
                 history_tells_each_try,
             }
             verifying {

@@ -176,6 +176,35 @@ pub async fn the_backlog_is_counted_by_account(at: &Fixture) {
     assert_eq!((of_one.account + of_two.account, of_one.total, of_two.total), (4, 4, 4));
 }
 
+pub async fn a_place_counts_what_goes_before(at: &Fixture) {
+    let (one, two) = (at.customer_of(10).await, at.customer_of(10).await);
+    let worker = at.worker().await;
+    let place = async |id| at.generations.place(id).await.unwrap();
+    let of_one = one.submit_many(3).await;
+    let of_two = two.submit().await;
+    // Its second and third wait behind the other's first: of each account in turn.
+    let stands = async |id| place(id).await.map(|place| (place.ahead_in_account, place.due_at));
+    assert_eq!(stands(of_one[0]).await, Some((0, None)));
+    assert_eq!(stands(of_one[2]).await, Some((2, None)));
+    assert_eq!(stands(of_two).await, Some((0, None)));
+    let mut ahead = Vec::new();
+    for id in of_one.iter().chain([&of_two]) {
+        ahead.push(place(*id).await.unwrap().ahead);
+    }
+    ahead.sort_unstable();
+    assert_eq!(ahead, [0, 1, 2, 3]);
+    // What is claimed first stood before all others.
+    let first = worker.claim_one().await;
+    assert_eq!(place(first.held.id).await, None);
+    // Backoff keeps its place in the account and stands before nobody else's.
+    let back = worker.put_back(first.held, Duration::from_secs(600), true).await.id;
+    let waits = place(back).await.unwrap();
+    assert_eq!((waits.ahead_in_account, waits.ahead), (0, 0));
+    assert!(waits.due_at.is_some_and(|at_least| at_least > at.now()));
+    assert_eq!(place(of_one[2]).await.map(|place| place.ahead), Some(2));
+    assert_eq!(place(one.submission().id).await, None);
+}
+
 pub async fn history_tells_each_try(at: &Fixture) {
     let customer = at.customer(Tier::Pro).await;
     let worker = at.worker().await;

@@ -97,6 +97,20 @@ pub struct Backlog {
     pub total: u64,
 }
 
+/// Up to how many of each kind a [`Place`] is counted: that many means that many or more.
+pub const PLACES_COUNTED: u64 = 10_000;
+
+/// Where a waiting generation stands: what goes before it by its tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What its account has waiting before it, backoff included.
+    pub ahead_in_account: u64,
+    /// What anybody has due before it.
+    pub ahead: u64,
+    /// The end of its backoff; `None` when it is due.
+    pub due_at: Option<Timestamp>,
+}
+
 #[async_trait]
 pub trait Generations: Send + Sync {
     /// Accepts a batch: one transaction, one outcome an item, in order. See [`crate::admission`].
@@ -122,6 +136,8 @@ pub trait Generations: Send + Sync {
 
     async fn backlog(&self, account_id: AccountId) -> Result<Backlog, StoreError>;
     async fn queue(&self) -> Result<QueueStats, StoreError>;
+    /// `None`: it does not wait. Two bounded probes of an index, see [`PLACES_COUNTED`].
+    async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError>;
     /// Paused: nothing is claimed; what runs goes on.
     async fn pause(&self, paused: bool) -> Result<(), StoreError>;
 

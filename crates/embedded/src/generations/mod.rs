@@ -4,6 +4,7 @@ mod attempts;
 mod cancel;
 pub(crate) mod end;
 mod list;
+mod place;
 mod queue;
 mod retain;
 pub(crate) mod seen;
@@ -19,7 +20,7 @@ use domain::ids::{AccountId, GenerationId};
 use domain::page::{Page, PageRequest};
 use domain::ports::StoreError;
 use domain::ports::generations::{
-    Attempt, Backlog, Canceled, GenerationFilter, Generations, QueueStats, Scope, Submitted,
+    Attempt, Backlog, Canceled, GenerationFilter, Generations, Place, QueueStats, Scope, Submitted,
 };
 use std::time::Duration;
 
@@ -64,6 +65,10 @@ impl Generations for Ledger {
 
     async fn queue(&self) -> Result<QueueStats, StoreError> {
         Ok(queue::queue(self).await?)
+    }
+
+    async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError> {
+        Ok(place::place(self, id).await?)
     }
 
     async fn pause(&self, paused: bool) -> Result<(), StoreError> {

@@ -120,6 +120,10 @@ impl Generations for FaultyGenerations {
         self.inner.queue().await
     }
 
+    async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError> {
+        self.inner.place(id).await
+    }
+
     async fn pause(&self, paused: bool) -> Result<(), StoreError> {
         self.inner.pause(paused).await
     }

@@ -4,6 +4,7 @@ mod attempts;
 mod cancel;
 mod end;
 mod list;
+mod place;
 mod queue;
 mod retain;
 mod show;
@@ -18,7 +19,7 @@ use domain::event::Change;
 use domain::generation::{CanceledBy, Generation};
 use domain::ids::{AccountId, GenerationId};
 use domain::page::{Page, PageRequest};
-use domain::ports::generations::{Attempt, Backlog, Canceled, GenerationFilter, QueueStats, Scope, Submitted};
+use domain::ports::generations::{Attempt, Backlog, Canceled, GenerationFilter, Place, QueueStats, Scope, Submitted};
 use domain::ports::{Generations, StoreError};
 use std::time::Duration;
 
@@ -70,6 +71,10 @@ impl Generations for Ledger {
 
     async fn queue(&self) -> Result<QueueStats, StoreError> {
         self.read(|| queue::stats(self)).await
+    }
+
+    async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError> {
+        self.read(|| place::place(self, id)).await
     }
 
     async fn pause(&self, paused: bool) -> Result<(), StoreError> {
