@@ -1,6 +1,6 @@
 //! What operators and platforms ask every process: `/healthz` (alive), `/readyz` (each dependency by name), `/metrics` (Prometheus text).
 //!
-//! The gateway mounts [`Ops::configure`] among its routes; other services run [`serve`]. Nothing here needs a key, so nothing here tells
+//! The gateway mounts [`Ops::configure`] among its routes; other services run [`serve()`]. Nothing here needs a key, so nothing here tells
 //! more than names and states.
 
 mod gather;
