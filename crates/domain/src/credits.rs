@@ -3,7 +3,7 @@
 //! Accepting debits, a refund credits, and settling a success adds nothing: what is reserved is the sum over live work.
 //! Credits granted for a month lapse at its end; purchased ones do not and are spent last. A refund returns to the bucket it
 //! came from, and lapses with it. The month's grant and lapse are lazy: they are written at the account's first debit in the month
-//! ([`roll`]), and readers compute them the same way.
+//! ([`Purse::roll`]), and readers compute them the same way.
 
 use crate::Timestamp;
 use crate::ids::{AccountId, EntryId, GenerationId};
