@@ -6,7 +6,7 @@ use domain::event::Change;
 use domain::generation::{CanceledBy, Generation};
 use domain::ids::{AccountId, GenerationId};
 use domain::page::{Page, PageRequest};
-use domain::ports::generations::{Attempt, Backlog, Canceled, GenerationFilter, QueueStats, Scope, Submitted};
+use domain::ports::generations::{Attempt, Backlog, Canceled, GenerationFilter, Place, QueueStats, Scope, Submitted};
 use domain::ports::limiter::LimiterError;
 use domain::ports::{Generations, RateLimiter, StoreError};
 use domain::rate::RateDecision;
