@@ -1,13 +1,14 @@
 //! The table of routes. What is mounted and what [`routes`] lists are one and the same.
 
 use crate::problem::ApiError;
-use crate::{account, admin, generations, openapi};
+use crate::{account, admin, docs, generations, openapi};
 use actix_web::dev::Handler;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 
 /// What is answered without a key; everything else is not.
-pub const PUBLIC_ROUTES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+pub const PUBLIC_ROUTES: [&str; 7] =
+    ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/style.css", "/problems/{name}"];
 
 /// Collects routes, and mounts them where there is something to mount them on.
 struct Mount<'a, 'b> {
@@ -68,6 +69,9 @@ fn all(mount: &mut Mount<'_, '_>) {
 /// Those of [`PUBLIC_ROUTES`] that are the gateway's own.
 fn open(m: &mut Mount<'_, '_>) {
     m.at("/openapi.json").get(openapi::serve).only("GET, HEAD");
+    m.at("/docs").get(docs::page).only("GET, HEAD");
+    m.at("/docs/style.css").get(docs::style).only("GET, HEAD");
+    m.at("/problems/{name}").get(docs::problem).only("GET, HEAD");
 }
 
 fn customers(m: &mut Mount<'_, '_>) {

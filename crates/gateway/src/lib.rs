@@ -16,6 +16,7 @@ mod backlog;
 mod body;
 mod core;
 mod cors;
+mod docs;
 mod etag;
 mod fields;
 mod generations;
