@@ -19,7 +19,7 @@ mod renders;
 mod script;
 mod world;
 
-pub use script::{FailRule, FaultKind, RenderSeconds, Script};
+pub use script::{Call, FailRule, FaultKind, RenderSeconds, Script};
 
 use actix_web::{App, HttpServer, middleware, web};
 use std::net::TcpListener;

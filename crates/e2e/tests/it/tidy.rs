@@ -55,8 +55,8 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
 ];
 
-/// What tests may use besides: the embedded stores, the simulator and what speaks to it, and the suites.
-const FOR_TESTS: [&str; 4] = ["conformance", "embedded", "simulator", "upstream"];
+/// What tests may use besides: both stores, the simulator and what speaks to it, and the suites.
+const FOR_TESTS: [&str; 5] = ["conformance", "embedded", "production", "simulator", "upstream"];
 
 /// Crates of others that only some of ours may name, with all that begins like them. Tests speak to the world as they like.
 const RESERVED: [(&str, &[&str]); 6] = [

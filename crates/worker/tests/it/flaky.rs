@@ -20,6 +20,8 @@ pub(crate) struct Losses {
     pub(crate) settlements: AtomicU32,
     /// How many of the next settlements are committed and never answered.
     pub(crate) settlement_answers: AtomicU32,
+    /// How often the ledger was asked for work.
+    pub(crate) claims_asked: AtomicU32,
     /// How many of the next renewals fail.
     pub(crate) renewals: AtomicU32,
 }
@@ -60,6 +62,7 @@ impl Work for Flaky {
     }
 
     async fn claim(&self, worker: WorkerId, leases: &[LeaseRef]) -> Result<Vec<Claimed>, StoreError> {
+        self.losses.claims_asked.fetch_add(1, Ordering::SeqCst);
         let claimed = self.inner.claim(worker, leases).await?;
         if !claimed.is_empty() && taken(&self.losses.claims) {
             return Err(StoreError::InDoubt("scripted".into()));

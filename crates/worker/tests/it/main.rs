@@ -1,13 +1,19 @@
-//! The worker against a real embedded ledger and a real upstream over HTTP: stories of generations, and of what goes wrong with them.
+//! The worker against real ledgers, a real broker and a real upstream over HTTP: stories of generations, and of what goes wrong with them.
 
 #![cfg(test)]
 
+mod broker;
 mod canceling;
+mod database;
+mod doubt;
 mod dying;
+mod fairness;
 mod faults;
 mod flaky;
 mod flow;
+mod outage;
 mod pacing;
+mod poison;
 mod stage;
 mod store;
 mod tokens;

@@ -8,7 +8,7 @@ use domain::ids::{AccountId, GenerationId};
 use domain::ports::accounts::{NewAccount, Usage};
 use domain::ports::doorbell::Heard;
 use domain::ports::generations::{Scope, Submitted};
-use domain::ports::{Backends, Upstream};
+use domain::ports::{Backends, StoreError, Upstream};
 use domain::request::{Draft, GenerationRequest};
 use domain::state::Status;
 use domain::tier::{Tier, Tiers};
@@ -31,9 +31,11 @@ pub(crate) struct Stage {
     pub(crate) simulator: String,
     /// Shortened, so that a story about a hanging upstream does not hang.
     pub(crate) deadline: Duration,
+    /// Called in the simulator's place.
+    pub(crate) instead: Option<Arc<dyn Upstream>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    _folder: tempfile::TempDir,
+    folder: Option<tempfile::TempDir>,
 }
 
 pub(crate) struct Running {
@@ -70,6 +72,9 @@ impl Running {
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) at: u64,
+    /// A hash of it.
+    pub(crate) token: String,
+    pub(crate) fault: String,
     pub(crate) call: String,
     pub(crate) key: String,
     pub(crate) upstream_id: String,
@@ -93,6 +98,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 impl Stage {
+    /// On a ledger in a folder.
     pub(crate) async fn new(script: Script, tokens: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let opened = embedded::Settings { data_dir: folder.path().to_owned(), tiers: Tiers::default() };
@@ -105,32 +111,59 @@ impl Stage {
             gateways: ledger.clone(),
             doorbell: embedded::channels::Channels::new(),
             limiter: embedded::limiter::InProcessLimiter::new(),
+            clock: ledger,
+            probes: vec![],
+        };
+        let mut stage = Self::on(backends, script, tokens).await;
+        stage.folder = Some(folder);
+        stage
+    }
+
+    /// On a ledger in PostgreSQL, which has to outlive the stage.
+    pub(crate) async fn on_postgres(ledger: &Arc<production::Ledger>, script: Script, tokens: usize) -> Self {
+        let backends = Backends {
+            accounts: ledger.clone(),
+            generations: ledger.clone(),
+            work: ledger.clone(),
+            tokens: ledger.clone(),
+            gateways: ledger.clone(),
+            doorbell: embedded::channels::Channels::new(),
+            limiter: embedded::limiter::InProcessLimiter::new(),
             clock: ledger.clone(),
             probes: vec![],
         };
+        Self::on(backends, script, tokens).await
+    }
+
+    async fn on(backends: Backends, script: Script, tokens: usize) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
         let serving = simulator::Settings { script, seed: Some(7), ..simulator::Settings::new(&address) };
         tasks.spawn(simulator::run(serving, listener, shutdown.clone()));
-        let account = AccountId::new(backends.clock.now(), rand::random());
-        let many = Some(1_000_000);
-        let overrides = Overrides { credits_per_month: many, generations_per_month: many, ..Overrides::default() };
-        let new = NewAccount { id: account, name: "Customer".into(), email: None, tier: Tier::Pro, overrides };
-        backends.accounts.create(new).await.unwrap();
+        let account = customer(&backends, Tier::Pro).await;
         Self {
             backends,
             tokens: FixedTokens::new(tokens),
             account,
             simulator: address,
             deadline: Duration::from_secs(2),
+            instead: None,
             tasks,
             shutdown,
-            _folder: folder,
+            folder: None,
         }
     }
 
+    /// Somebody else who submits.
+    pub(crate) async fn customer(&self, tier: Tier) -> AccountId {
+        customer(&self.backends, tier).await
+    }
+
     pub(crate) fn upstream(&self) -> Arc<dyn Upstream> {
+        if let Some(instead) = &self.instead {
+            return instead.clone();
+        }
         let quick = upstream::Deadlines { first_byte: self.deadline, total: self.deadline };
         upstream::connect(upstream::Settings {
             submit: quick,
@@ -170,21 +203,42 @@ impl Stage {
     }
 
     pub(crate) async fn submit_for(&self, count: usize, cancel_after: Duration) -> Vec<GenerationId> {
-        let request = GenerationRequest::parse(Draft { prompt: Some("rain".into()), ..Draft::default() }).unwrap();
-        let one = || Submission {
-            id: GenerationId::new(self.backends.clock.now(), rand::random()),
-            account_id: self.account,
-            request: request.clone(),
-            cancel_after,
+        let batch = vec![Submission { cancel_after, ..self.submission(self.account, "rain") }; count];
+        self.submit_all(batch).await
+    }
+
+    pub(crate) async fn submit_as(&self, account: AccountId, prompt: &str, count: usize) -> Vec<GenerationId> {
+        self.submit_all(vec![self.submission(account, prompt); count]).await
+    }
+
+    /// Each under an id of its own, until the ledger has said what became of it; then rings.
+    async fn submit_all(&self, mut batch: Vec<Submission>) -> Vec<GenerationId> {
+        for item in &mut batch {
+            item.id = GenerationId::new(self.backends.clock.now(), rand::random());
+        }
+        let outcomes = loop {
+            match self.backends.generations.submit(&batch).await {
+                Ok(outcomes) => break outcomes,
+                Err(StoreError::Unavailable(_) | StoreError::InDoubt(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        };
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))), "{outcomes:?}");
+        // A ring that is lost costs a second.
+        let _lost = self.backends.doorbell.ring_workers().await;
+        batch.iter().map(|item| item.id).collect()
+    }
+
+    fn submission(&self, account_id: AccountId, prompt: &str) -> Submission {
+        Submission {
+            id: GenerationId::from_uuid(uuid::Uuid::nil()),
+            account_id,
+            request: GenerationRequest::parse(Draft { prompt: Some(prompt.into()), ..Draft::default() }).unwrap(),
+            cancel_after: Duration::from_secs(3_600),
             idempotency: None,
             retry_of: None,
             trace: None,
-        };
-        let batch: Vec<_> = (0..count).map(|_| one()).collect();
-        let outcomes = self.backends.generations.submit(&batch).await.unwrap();
-        assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))), "{outcomes:?}");
-        self.backends.doorbell.ring_workers().await.unwrap();
-        batch.iter().map(|item| item.id).collect()
+        }
     }
 
     pub(crate) async fn show(&self, ids: &[GenerationId]) -> Vec<Generation> {
@@ -261,6 +315,8 @@ impl Stage {
             .iter()
             .map(|entry| Seen {
                 at: entry["at"].as_u64().unwrap(),
+                token: text(entry, "token"),
+                fault: text(entry, "fault"),
                 call: text(entry, "call"),
                 key: text(entry, "key"),
                 upstream_id: text(entry, "upstream_id"),
@@ -281,6 +337,15 @@ impl Stage {
         }
         counts
     }
+}
+
+async fn customer(backends: &Backends, tier: Tier) -> AccountId {
+    let id = AccountId::new(backends.clock.now(), rand::random());
+    let many = Some(1_000_000);
+    let overrides = Overrides { credits_per_month: many, generations_per_month: many, ..Overrides::default() };
+    let new = NewAccount { id, name: "Customer".into(), email: None, tier, overrides };
+    backends.accounts.create(new).await.unwrap();
+    id
 }
 
 impl Drop for Stage {
