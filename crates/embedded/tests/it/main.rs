@@ -1,4 +1,5 @@
 //! The embedded adapters keep the contracts.
+#![cfg(test)]
 
 mod abandoned;
 mod doorbell;
