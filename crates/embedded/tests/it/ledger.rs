@@ -1,7 +1,5 @@
 //! The stories that every ledger tells, on a folder of its own.
 
-#![expect(clippy::unwrap_used, reason = "a story that cannot go on fails its test")]
-
 use conformance::Fixture;
 use domain::tier::Tiers;
 use embedded::{Ledger, Settings};
