@@ -78,7 +78,7 @@ pub(crate) async fn none(request: &HttpRequest, payload: Payload) -> Result<(), 
     read(request, payload, LARGEST).await.map(|_| ())
 }
 
-/// For calls whose body may be left out.
+/// For calls whose body may be left out, or be `null`.
 pub(crate) async fn optional(request: &HttpRequest, payload: Payload) -> Result<Fields, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if announced || request.headers().contains_key(header::TRANSFER_ENCODING) {
@@ -87,7 +87,7 @@ pub(crate) async fn optional(request: &HttpRequest, payload: Payload) -> Result<
             return Ok(Fields::default());
         }
         check_type(request)?;
-        return parse(&body);
+        return if body.trim_ascii() == b"null" { Ok(Fields::default()) } else { parse(&body) };
     }
     Ok(Fields::default())
 }

@@ -32,13 +32,13 @@ pub(crate) const OVERRIDE_MOST: i64 = 1_000_000_000;
 pub(crate) const OVERRIDE_LARGEST: i64 = u32::MAX as i64;
 
 named! {
-    CreateBody = schema::body(&["name", "tier"], [
+    NewAccountBody = schema::body(&["name", "tier"], [
         ("name", text(NAME_LONGEST, "").into()),
         ("tier", words("", GIVEN_TIERS).into()),
         ("email", nullable(email_schema()).into()),
         ("overrides", nullable(schema::overrides()).into()),
     ]);
-    ChangeBody = schema::body(&[], [
+    AccountChangeBody = schema::body(&[], [
         ("name", nullable(text(NAME_LONGEST, "")).into()),
         ("tier", nullable(words("", GIVEN_TIERS)).into()),
         ("status", nullable(words("", ["active", "suspended"])).into()),
@@ -96,7 +96,7 @@ fn show_account<'a>(core: &Core, account: &'a Account, usage: Option<&Usage>) ->
     operation_id = "createAccount",
     tag = "Accounts",
     params(params::IdempotencyKey),
-    request_body(content = CreateBody),
+    request_body(content = NewAccountBody),
     responses(
         (status = 201, description = "Made.", body = OperatorsAccount<'_>, headers(("Location"))),
     ),
@@ -193,7 +193,7 @@ pub(crate) async fn show(
     operation_id = "changeAccount",
     tag = "Accounts",
     params(params::Account, params::IdempotencyKey),
-    request_body(content = ChangeBody),
+    request_body(content = AccountChangeBody),
     responses(
         (status = 200, description = "Changed.", body = OperatorsAccount<'_>),
     ),

@@ -29,7 +29,7 @@ const OVERLAP_USUAL: i64 = 86_400;
 const OVERLAP_LONGEST: i64 = 30 * 86_400;
 
 named! {
-    CreateBody = schema::body(&["name"], [
+    NewKeyBody = schema::body(&["name"], [
         ("name", text(NAME_LONGEST, "For people.").into()),
         ("expires_at", nullable(time("A moment that lies ahead; left out: it does not expire.")).into()),
     ]);
@@ -86,7 +86,7 @@ async fn make(
     operation_id = "createKey",
     tag = "Accounts",
     params(params::Account, params::IdempotencyKey),
-    request_body(content = CreateBody),
+    request_body(content = NewKeyBody),
     responses(
         (status = 201, description = "Made.", body = KeyView<'_>),
     ),

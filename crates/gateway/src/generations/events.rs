@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::generations;
 use crate::hub::Watching;
 use crate::openapi::params;
+use crate::openapi::schema::{self, named};
 use crate::problem::ApiError;
 use crate::view::{self, At, ErrorView};
 use actix_web::http::header::HeaderMap;
@@ -27,6 +28,9 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{Object, ObjectBuilder, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A comment keeps proxies from closing a silent stream.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
@@ -44,7 +48,7 @@ const COME_BACK_AFTER: u32 = 2_000;
     tag = "Generations",
     params(params::Generation, params::LastEventId),
     responses(
-        (status = 200, description = "The stream.", body = String, content_type = "text/event-stream"),
+        (status = 200, description = "The stream.", body = StreamEvent, content_type = "text/event-stream"),
         (status = 503, description = "overloaded"),
     ),
 )]
@@ -93,6 +97,28 @@ fn last_event_id(headers: &HeaderMap) -> Result<u32, ApiError> {
         Ok(text) => text.parse().map_err(|_| ApiError::bad_header("Last-Event-ID", "must be the id of an event")),
         Err(_) => Err(ApiError::bad_header("Last-Event-ID", "must be the id of an event")),
     }
+}
+
+named! {
+    /// One event as [`write_event`] writes it.
+    StreamEvent = stream_event();
+}
+
+fn stream_event() -> Object {
+    let text = |description: &str| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("One event of a stream."))
+        .property("event", schema::words("What kind of news.", ["status", "progress", "output", "error", "done"]))
+        .property("id", text("The generation's version.").pattern(Some("^[0-9]+$")))
+        .property(
+            "data",
+            text("JSON in one line; for `done` the whole generation.").content_media_type("application/json"),
+        )
+        .required("event")
+        .required("id")
+        .required("data")
+        .build()
 }
 
 struct Reader {

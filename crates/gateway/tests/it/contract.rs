@@ -65,6 +65,14 @@ pub(crate) fn holds(method: &str, path: &str, answer: &Answer) {
     }
 }
 
+/// Fails where the value breaks the schema.
+#[track_caller]
+pub(crate) fn fits(schema: &'static Value, value: &Value) {
+    let mut broken = Vec::new();
+    judge(schema, value, "", &mut broken);
+    assert!(broken.is_empty(), "{broken:#?}\n{value}");
+}
+
 /// Headers that are part of the contract of one call, not of HTTP or of every answer.
 fn ours(name: &str) -> bool {
     const NAMED: [&str; 8] = [

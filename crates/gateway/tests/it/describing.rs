@@ -170,6 +170,7 @@ async fn every_example_is_a_real_one() {
             call = call.header(name, &text(value));
         }
         if let Some(body) = example.get("body") {
+            contract::fits(&operation["requestBody"]["content"]["application/json"]["schema"], body);
             call = call.json(body);
         }
         let answer = call.send().await;
