@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod eater;
 mod proxy;
 
 use conformance::doorbell::{Doorbells, change, listening, next, rang};
 use domain::ports::Doorbell;
 use domain::ports::doorbell::Heard;
+use eater::Eater;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions,
 };
@@ -314,4 +316,42 @@ async fn a_closed_doorbell_says_so() {
     bell.close().await;
     assert!(bell.ring_workers().await.is_err());
     assert_eq!(bell.probe().check().await, Err("closed".into()));
+}
+
+/// Row C12: a broker that takes everything and confirms nothing. Each ring fails in time, nothing piles up, and it ends as it began.
+#[tokio::test]
+async fn a_broker_that_confirms_nothing_makes_nothing_grow() {
+    let namespace = Namespace::new();
+    let eater = Eater::before(&shared()).await;
+    let bell = namespace.doorbell(&eater.url).await;
+    let mut work = listening(namespace.doorbell(&shared()).await.work()).await;
+    bell.ring_workers().await.unwrap();
+    rang(&mut work).await;
+    let (memory, channels) = (resident(), eater.channels());
+
+    eater.eats(true);
+    let end = Instant::now() + Duration::from_secs(15);
+    let mut failed = 0;
+    while Instant::now() < end {
+        let asked = Instant::now();
+        let rings = futures::future::join_all((0..500).map(|_| bell.ring_workers())).await;
+        assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+        assert!(rings.iter().all(Result::is_err));
+        failed += rings.len();
+    }
+    let grown = resident().saturating_sub(memory);
+    assert!(grown < 20 * 1024 * 1024, "{grown} bytes more after {failed} rings, {} confirms eaten", eater.eaten());
+    assert!(eater.channels() <= channels + 3, "{} channels, {channels} before", eater.channels());
+
+    eater.eats(false);
+    let healed = Instant::now();
+    until("rings again", async || bell.ring_workers().await.is_ok()).await;
+    assert!(healed.elapsed() < Duration::from_secs(5), "{:?}", healed.elapsed());
+    rang(&mut work).await;
+}
+
+/// Bytes of this process that are in memory: the test has a process of its own.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4_096
 }

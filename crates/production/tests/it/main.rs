@@ -4,6 +4,7 @@ mod database;
 mod doorbell;
 mod ledger;
 mod limiter;
+mod lost_answers;
 mod plans;
 mod setup;
 mod trouble;
