@@ -64,17 +64,50 @@ async fn garbage_is_an_error_and_no_panic() {
     assert!(matches!(error, UpstreamError::Unavailable(_)) && !error.leaves_doubt(), "{error:?}");
 }
 
+/// Row G6: however much is sent, little of it is ever in memory. A gzip bomb is a flood like others: nothing is unpacked.
+#[tokio::test]
+async fn floods_leave_the_memory_flat() {
+    let heads = [
+        "HTTP/1.1 200 OK\r\n\r\n{\"id\":\"",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2147483648\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n\u{1f}",
+        "HTTP/1.1 500 Oops\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx-long: ",
+    ];
+    let scripts = heads.iter().cycle().take(50).map(|head| Script::Flood((*head).into())).collect();
+    let up = raw(Dialect::Suno, scripts).await;
+    let before = resident();
+    for _ in 0..50 {
+        up.upstream.submit(&secret(), &job()).await.unwrap_err();
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 50 * 1024 * 1024, "{grown} bytes more");
+}
+
+/// Bytes of this process that are in memory: the test has a process of its own.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+}
+
+/// Row G7.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let canary = raw(Dialect::Suno, vec![ok(r#"{"id":"u1"}"#)]).await;
+    let canary = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let elsewhere = format!("http://{}/up/elsewhere", canary.local_addr().unwrap());
     for status in ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent"] {
-        let up =
-            raw(Dialect::Suno, vec![answer(status, "location: /up/elsewhere\r\n", ""), ok(r#"{"id":"u1"}"#)]).await;
-        let error = up.upstream.submit(&secret(), &job()).await.unwrap_err();
-        assert!(matches!(error, UpstreamError::Unavailable(_)), "{error:?}");
-        assert_eq!(up.seen.count(), 1);
+        for to in [elsewhere.as_str(), "/up/elsewhere", "file:///etc/passwd"] {
+            let redirect = || answer(status, &format!("location: {to}\r\n"), "");
+            let up = raw(Dialect::Suno, vec![redirect(), redirect(), ok(r#"{"id":"u1"}"#)]).await;
+            let error = up.upstream.submit(&secret(), &job()).await.unwrap_err();
+            assert!(matches!(error, UpstreamError::Unavailable(_)), "{error:?}");
+            assert!(up.upstream.poll(&secret(), "u1").await.is_err());
+            assert_eq!(up.seen.count(), 2);
+        }
     }
-    assert_eq!(canary.seen.count(), 0);
+    let reached = canary.accept().map(|_| ()).unwrap_err();
+    assert_eq!(reached.kind(), std::io::ErrorKind::WouldBlock, "nobody came to the canary");
 }
 
 #[tokio::test]
