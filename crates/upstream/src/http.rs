@@ -1,7 +1,7 @@
 //! One guarded HTTP call: deadlines, a capped body, and what each status means. Knows no dialect.
 
 use crate::retry_after;
-use crate::{Deadlines, Settings, SettingsError};
+use crate::{Deadlines, SettingsError};
 use domain::ports::upstream::UpstreamError;
 use futures::StreamExt;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -34,18 +34,19 @@ pub(crate) struct Call<'a> {
     /// Below the base, each escaped as one segment.
     pub(crate) segments: &'a [&'a str],
     pub(crate) query: Option<(&'static str, &'a str)>,
-    pub(crate) secret: &'a SecretString,
+    /// Shown as a bearer token.
+    pub(crate) secret: Option<&'a SecretString>,
     pub(crate) idempotency_key: Option<String>,
     pub(crate) body: Option<Value>,
     pub(crate) deadlines: Deadlines,
 }
 
 impl Http {
-    pub(crate) fn new(base: Url, settings: &Settings) -> Result<Self, SettingsError> {
+    pub(crate) fn new(base: Url, connect: Duration, body_most: usize) -> Result<Self, SettingsError> {
         // Idempotent: the second caller in a process finds it installed.
         let _already = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
-            .connect_timeout(settings.connect)
+            .connect_timeout(connect)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .referer(false)
@@ -57,7 +58,7 @@ impl Http {
             .user_agent(concat!("son1k/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|_| SettingsError::Client("TLS could not be set up".into()))?;
-        Ok(Self { client, base, body_most: settings.body_most })
+        Ok(Self { client, base, body_most })
     }
 
     fn request(&self, call: &Call<'_>) -> Result<Request, UpstreamError> {
@@ -71,11 +72,14 @@ impl Http {
         if let Some((name, value)) = call.query {
             url.query_pairs_mut().append_pair(name, value);
         }
-        // A secret that no header can carry is no good token.
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", call.secret.expose_secret()))
-            .map_err(|_| UpstreamError::Unauthorized)?;
-        bearer.set_sensitive(true);
-        let mut request = self.client.request(call.method.clone(), url).header(AUTHORIZATION, bearer);
+        let mut request = self.client.request(call.method.clone(), url);
+        if let Some(secret) = call.secret {
+            // A secret that no header can carry is no good token.
+            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", secret.expose_secret()))
+                .map_err(|_| UpstreamError::Unauthorized)?;
+            bearer.set_sensitive(true);
+            request = request.header(AUTHORIZATION, bearer);
+        }
         if let Some(key) = &call.idempotency_key {
             request = request.header("idempotency-key", key);
         }

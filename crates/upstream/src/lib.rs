@@ -1,4 +1,4 @@
-//! The upstream port over HTTP: one adapter a dialect.
+//! The upstream port over HTTP, one adapter a dialect; and the operator's provisioner of tokens, spoken to in the same way.
 //!
 //! Every call has a connect, a first-byte and a total deadline; bodies are capped, redirects refused, and a connection whose answer was
 //! not read to its end is never used again (HTTP/1.1 closes it, so a late answer can never be taken for the next one's). Whatever the
@@ -9,9 +9,12 @@
 
 mod body;
 mod http;
+mod provisioner;
 mod retry_after;
 mod suno;
 mod sunoapi;
+
+pub use provisioner::provisioner;
 
 use domain::ports::Upstream;
 use reqwest::Url;
@@ -122,7 +125,7 @@ pub fn connect(settings: Settings) -> Result<Arc<dyn Upstream>, SettingsError> {
     {
         return Err(SettingsError::Zero);
     }
-    let http = http::Http::new(base, &settings)?;
+    let http = http::Http::new(base, settings.connect, settings.body_most)?;
     Ok(match settings.dialect {
         Dialect::Suno => Arc::new(suno::Suno::new(http, &settings)),
         Dialect::SunoApi => Arc::new(sunoapi::SunoApi::new(http, &settings)),

@@ -68,7 +68,7 @@ impl Suno {
     }
 
     fn call<'a>(method: Method, segments: &'a [&'a str], secret: &'a SecretString, deadlines: Deadlines) -> Call<'a> {
-        Call { method, segments, query: None, secret, idempotency_key: None, body: None, deadlines }
+        Call { method, segments, query: None, secret: Some(secret), idempotency_key: None, body: None, deadlines }
     }
 }
 

@@ -43,6 +43,13 @@ pub fn pool_settings(
     let keys = EncryptionKeys::parse(keys.expose_secret()).context("TOKEN_ENCRYPTION_KEYS")?;
     let internal = internal(settings)?;
     let replica = WorkerId::new(backends.clock.now(), rand::random());
+    let provisioner = match &settings.pool.provisioner_url {
+        Some(url) => {
+            let shown = settings.secrets.provisioner.clone();
+            Some(upstream::provisioner(url, shown).context("TOKEN_PROVISIONER_URL")?)
+        }
+        None => None,
+    };
     Ok(token_pool::Settings {
         min: settings.pool.min,
         max: settings.pool.max,
@@ -51,7 +58,7 @@ pub fn pool_settings(
         sole: settings.is_embedded(),
         health_check_interval: settings.pool.health_check_interval,
         rotation_interval: settings.pool.rotation_interval,
-        sources: token_pool::Sources { path: settings.pool.source_path.clone(), provisioner: None },
+        sources: token_pool::Sources { path: settings.pool.source_path.clone(), provisioner },
         ..token_pool::Settings::new(replica, keys, internal)
     })
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod garbage;
+mod provisioner;
 mod raw;
 mod suno;
 mod sunoapi;

@@ -114,7 +114,8 @@ async fn serve(mut socket: TcpStream, number: usize, scripts: Arc<Mutex<VecDeque
     }
 }
 
-pub(crate) async fn raw(dialect: Dialect, scripts: Vec<Script>) -> Raw {
+/// A server of its own for these scripts: its address, what it sees, and its tasks.
+async fn serving(scripts: Vec<Script>) -> (String, Seen, TaskTracker) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let tasks = TaskTracker::new();
@@ -128,9 +129,19 @@ pub(crate) async fn raw(dialect: Dialect, scripts: Vec<Script>) -> Raw {
             number += 1;
         }
     });
+    (format!("http://{address}"), seen, tasks)
+}
+
+/// As [`raw`], for who brings a client along.
+pub(crate) async fn listening(scripts: Vec<Script>) -> (String, Seen) {
+    let (url, seen, _tasks) = serving(scripts).await;
+    (url, seen)
+}
+
+pub(crate) async fn raw(dialect: Dialect, scripts: Vec<Script>) -> Raw {
+    let (url, seen, tasks) = serving(scripts).await;
     let quick = Deadlines { first_byte: Duration::from_millis(400), total: Duration::from_millis(600) };
-    let settings =
-        Settings { submit: quick, poll: quick, other: quick, ..Settings::new(dialect, format!("http://{address}/up")) };
+    let settings = Settings { submit: quick, poll: quick, other: quick, ..Settings::new(dialect, format!("{url}/up")) };
     Raw { upstream: upstream::connect(settings).unwrap(), seen, _tasks: tasks }
 }
 
