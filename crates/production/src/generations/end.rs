@@ -57,7 +57,11 @@ impl End {
                    delete from work w using locked l
                    where w.generation_id = l.generation_id and l.owner is null
                ), closing as (
-                   update work w set state = 'closing', version = w.version + 1 from locked l
+                   -- All that the row's checks compare is set: they are first asked of the row as the snapshot has it, which a claim
+                   -- that committed meanwhile may have left without an owner.
+                   update work w set state = 'closing', version = l.version + 1, owner = l.owner, lease_id = l.lease_id,
+                          token_id = l.token_id
+                   from locked l
                    where w.generation_id = l.generation_id and l.owner is not null
                )
                select e.id, e.account_id, e.version, e.cost, e.bucket, e.month, l.owner is not null as "was_owned!"

@@ -7,8 +7,9 @@ use crate::ledger::ports;
 use conformance::fixture::{an_error, an_output};
 use domain::admission::Submission;
 use domain::ids::GenerationId;
-use domain::ports::generations::Submitted;
-use domain::ports::work::Settlement;
+use domain::lease::{Fence, Held};
+use domain::ports::generations::{Canceled, Submitted};
+use domain::ports::work::{Renewal, Settlement};
 use domain::ports::{Generations, StoreError, Work};
 use domain::tier::Tier;
 use futures::future::join_all;
@@ -229,5 +230,36 @@ async fn failures_of_one_account_settled_by_many_at_once_are_each_refunded() {
     for ledger in &ledgers {
         ledger.close().await;
     }
+    database.drop().await;
+}
+
+/// The cancel's statement has begun before the claim commits, and gets the row after it: it must not mistake the one for the other.
+#[tokio::test]
+async fn a_cancel_that_a_claim_overtakes_closes_what_was_claimed() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer_of(10).await;
+    let worker = at.worker().await;
+    let id = customer.submit().await;
+    let mut beside = database.connection().await;
+    beside.execute("begin").await.unwrap();
+    let claimed = "update work set state = 'submitting', owner = $1, lease_id = $2, token_id = $3, fence = fence + 1, attempts = attempts + 1, \
+                   version = version + 1, claimed_at = now(), started_at = now(), started_version = version + 1";
+    let lease = at.a_lease();
+    let claim = sqlx::query(claimed).bind(worker.id.uuid()).bind(lease.lease_id.uuid()).bind(lease.token_id.uuid());
+    claim.execute(&mut beside).await.unwrap();
+    let mut watching = database.connection().await;
+    let (canceled, ()) = tokio::join!(customer.cancel(id), async {
+        somebody_waits(&mut watching).await;
+        beside.execute("commit").await.unwrap();
+    });
+    assert!(matches!(canceled, Canceled::Canceled { tell_workers: true, .. }), "{canceled:?}");
+    assert_eq!((customer.credits().await, at.seen(id).await.version), ((10, 0, 0), 3));
+    let held = Held { id, fence: Fence(1) };
+    assert_eq!(worker.renew().await, Renewal::Renewed { drain: false, closing: vec![held] });
+    at.assert_the_books_add_up().await;
+    drop((beside, watching));
+    ledger.close().await;
     database.drop().await;
 }
