@@ -89,8 +89,8 @@ fn operators(m: &mut Mount<'_, '_>) {
     m.at("/admin/v1/accounts/{id}").get(admin::accounts::show).patch(admin::accounts::change).only("GET, HEAD, PATCH");
     m.at("/admin/v1/accounts/{id}/credits").post(admin::credits::top_up).only("POST");
     m.at("/admin/v1/accounts/{id}/keys").get(admin::keys::list).post(admin::keys::create).only("GET, HEAD, POST");
-    m.at("/admin/v1/accounts/{id}/keys/{key}").delete(admin::keys::revoke).only("DELETE");
-    m.at("/admin/v1/accounts/{id}/keys/{key}/rotate").post(admin::keys::rotate).only("POST");
+    m.at("/admin/v1/accounts/{id}/keys/{key_id}").delete(admin::keys::revoke).only("DELETE");
+    m.at("/admin/v1/accounts/{id}/keys/{key_id}/rotate").post(admin::keys::rotate).only("POST");
     m.at("/admin/v1/generations").get(admin::generations::list).only("GET, HEAD");
     m.at("/admin/v1/generations/{id}").get(admin::generations::show).only("GET, HEAD");
     m.at("/admin/v1/generations/{id}/cancel").post(admin::generations::cancel).only("POST");

@@ -144,7 +144,7 @@ pub(crate) async fn list(
 /// In force within 5 s everywhere.
 #[utoipa::path(
     delete,
-    path = "/admin/v1/accounts/{id}/keys/{key}",
+    path = "/admin/v1/accounts/{id}/keys/{key_id}",
     operation_id = "revokeKey",
     tag = "Accounts",
     params(params::KeyOfAccount, params::IdempotencyKey),
@@ -177,7 +177,7 @@ pub(crate) async fn revoke(
 /// A new key of the same name; the old one works until the overlap is over.
 #[utoipa::path(
     post,
-    path = "/admin/v1/accounts/{id}/keys/{key}/rotate",
+    path = "/admin/v1/accounts/{id}/keys/{key_id}/rotate",
     operation_id = "rotateKey",
     tag = "Accounts",
     params(params::KeyOfAccount, params::IdempotencyKey),

@@ -67,7 +67,8 @@ pub(crate) async fn events(
     let mut reader = Reader {
         watching,
         stop: core.closing.clone(),
-        seen,
+        // A version that was never told means no more than the newest: what comes is told all the same.
+        seen: seen.min(generation.version),
         progress: None,
         comment_at: Instant::now() + COMMENT_EVERY,
         ended: false,

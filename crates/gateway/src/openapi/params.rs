@@ -48,7 +48,7 @@ parameters! {
     Account = [path("id", "The account.", schema::AccountId::schema())];
     KeyOfAccount = [
         path("id", "The account.", schema::AccountId::schema()),
-        path("key", "One of its keys.", schema::KeyId::schema()),
+        path("key_id", "One of its keys.", schema::KeyId::schema()),
     ];
     Token = [path("id", "The token.", schema::TokenId::schema())];
     Worker = [path("id", "The worker.", schema::WorkerId::schema())];

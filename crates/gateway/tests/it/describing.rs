@@ -134,10 +134,10 @@ impl World {
             let chosen = if waits { self.customer.submitted("rain").await } else { self.ended };
             path = path.replace("{id}", &chosen.to_string());
         }
-        if template.contains("{key}") {
+        if template.contains("{key_id}") {
             let keys = format!("/admin/v1/accounts/{}/keys", self.customer.account);
             let made = self.operator.post(&keys).json(&json!({"name": "laptop"})).send().await;
-            path = path.replace("{key}", made.body["id"].as_str().unwrap());
+            path = path.replace("{key_id}", made.body["id"].as_str().unwrap());
         }
         path
     }

@@ -69,6 +69,16 @@ fn names(events: &[Event]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_last_event_id_from_nowhere_still_hears_the_end() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let id = customer.submitted("rain").await;
+    let mut stream = Stream::open(&customer, id, Some("4294967295")).await;
+    app.finish_one().await;
+    assert_eq!(names(&stream.rest().await).last().map(String::as_str), Some("done"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_tells_each_milestone_once_and_ends() {
     let app = App::start().await;
     let customer = app.rich().await;
