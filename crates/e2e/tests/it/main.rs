@@ -7,11 +7,15 @@
 
 mod bad_upstream;
 mod broker_gone;
+mod credits;
 mod first_try;
+mod hostile;
 mod killed_all_in_one;
 mod killed_worker;
+mod photo_finish;
 mod refusals;
 mod settings;
 mod song;
+mod streams;
 mod system;
 mod tidy;

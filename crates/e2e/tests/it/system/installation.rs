@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::process::{Environment, Process, Signal, run_to_end};
 use super::proxy::Proxy;
+use super::tap::Tap;
 use super::test_app::{Mode, SECRETS};
 use super::{ports, until};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ pub(super) struct Installation {
     pub processes: Vec<Process>,
     pub database: Option<Database>,
     pub broker: Option<Proxy>,
+    pub tap: Option<Tap>,
     environment: Environment,
 }
 
@@ -26,7 +28,15 @@ impl Installation {
     pub(super) fn new(mode: Mode) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("story-{:08x}", rand::random::<u32>()));
         std::fs::create_dir_all(&folder).unwrap();
-        Self { mode, folder, processes: Vec::new(), database: None, broker: None, environment: Environment::new() }
+        Self {
+            mode,
+            folder,
+            processes: Vec::new(),
+            database: None,
+            broker: None,
+            tap: None,
+            environment: Environment::new(),
+        }
     }
 
     /// Settings for all processes that start from now on.

@@ -7,14 +7,30 @@ mod operator;
 mod ports;
 mod process;
 mod proxy;
+mod raw;
+mod tap;
 mod test_app;
 mod upstream;
 
 pub(crate) use customer::Customer;
 pub(crate) use process::{Environment, Process, Signal, run_to_end};
+pub(crate) use raw::RawAnswer;
+pub(crate) use tap::Completing;
 pub(crate) use test_app::{Mode, TestApp};
 
 use std::time::{Duration, Instant};
+
+/// The larger of two sizes when `SON1K_STORIES=full` asks for it: the numbers that are promised. Else the one that every change can afford.
+#[expect(clippy::disallowed_methods, reason = "tests take their size from the environment")]
+pub(crate) fn sized(usual: usize, full: usize) -> usize {
+    if std::env::var("SON1K_STORIES").is_ok_and(|asked| asked == "full") { full } else { usual }
+}
+
+/// What a story measured, for whoever reads its output.
+#[expect(clippy::print_stdout, reason = "a measurement is told")]
+pub(crate) fn report(measured: &str) {
+    println!("{measured}");
+}
 
 /// Looks until `seen` answers something. Panics, with what was waited for, when `longest` passes first.
 pub(crate) async fn until<T>(what: &str, longest: Duration, mut seen: impl AsyncFnMut() -> Option<T>) -> T {

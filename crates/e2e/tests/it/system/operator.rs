@@ -10,6 +10,7 @@ use std::time::Duration;
 
 pub(crate) struct Operator {
     url: String,
+    pub key: String,
     pub client: Client,
 }
 
@@ -27,7 +28,7 @@ pub(crate) fn without_limits() -> Overrides {
 impl Operator {
     pub(crate) fn at(url: &str, key: &str) -> Self {
         let client = Client::new(url, &key.to_owned().into()).unwrap();
-        Self { url: url.to_owned(), client }
+        Self { url: url.to_owned(), key: key.to_owned(), client }
     }
 
     pub(crate) async fn opens_account(&self, tier: Tier, overrides: Option<Overrides>) -> (AccountView, Customer) {

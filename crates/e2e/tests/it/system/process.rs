@@ -78,6 +78,11 @@ impl Process {
         .await
     }
 
+    /// Its id for the operating system. Panics when it has ended.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().unwrap_or_else(|| panic!("{} has ended already", self.name))
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Kill => "-KILL",
@@ -85,7 +90,7 @@ impl Process {
             Signal::Freeze => "-STOP",
             Signal::Thaw => "-CONT",
         };
-        let id = self.child.id().unwrap_or_else(|| panic!("{} has ended already", self.name)).to_string();
+        let id = self.id().to_string();
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 

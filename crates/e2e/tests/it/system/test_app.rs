@@ -3,10 +3,14 @@
 use super::database::{Database, server};
 use super::installation::Installation;
 use super::operator::Operator;
-use super::process::{Environment, Process};
+use super::process::{Environment, Process, run_to_end};
 use super::proxy::Proxy;
+use super::tap::{Completing, Tap};
 use super::upstream::Upstream;
 use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+use tokio::sync::mpsc;
 
 pub(super) const ADMIN_KEY: &str = "an-operators-key-for-stories-0123456789";
 const SYSTEM_KEY: &str = "the-system-accounts-key-for-stories-012345";
@@ -28,10 +32,14 @@ pub(crate) struct Builder {
     mode: Mode,
     settings: Environment,
     through_proxy: bool,
+    gateways: usize,
+    tapped: bool,
 }
 
 pub(crate) struct TestApp {
     pub url: String,
+    /// Of all gateways; the first is `url`.
+    pub urls: Vec<String>,
     pub operator: Operator,
     pub upstream: Upstream,
     installation: Installation,
@@ -39,7 +47,7 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) const fn in_mode(mode: Mode) -> Builder {
-        Builder { mode, settings: Environment::new(), through_proxy: false }
+        Builder { mode, settings: Environment::new(), through_proxy: false, gateways: 1, tapped: false }
     }
 
     pub(crate) const fn embedded() -> Builder {
@@ -61,6 +69,18 @@ impl Builder {
     /// The services reach RabbitMQ through a proxy that the story can cut.
     pub(crate) const fn with_a_broker_that_can_be_cut(mut self) -> Self {
         self.through_proxy = true;
+        self
+    }
+
+    /// The services reach the upstream through a tap that tells of each completion: see [`TestApp::completions`].
+    pub(crate) const fn with_an_upstream_that_tells(mut self) -> Self {
+        self.tapped = true;
+        self
+    }
+
+    /// So many gateways, `gateway`, `gateway-2`…; embedded mode has its one.
+    pub(crate) const fn gateways(mut self, count: usize) -> Self {
+        self.gateways = count;
         self
     }
 
@@ -105,11 +125,22 @@ impl Builder {
             installation.set([(*name, value.as_str())]);
         }
         let upstream = Upstream::at(installation.runs("simulator", &["son1k-simulator"], &[]).await);
-        installation.set([("SUNO_API_URL", upstream.url.as_str())]);
+        let mut reached_at = upstream.url.clone();
+        if self.tapped {
+            let tap = installation.tap.insert(Tap::before(&upstream.url).await);
+            reached_at.clone_from(&tap.url);
+        }
+        installation.set([("SUNO_API_URL", reached_at.as_str())]);
         let url = installation.runs_services("0").await;
         let operator = Operator::at(&url, ADMIN_KEY);
         operator.imports_tokens(TOKENS).await;
-        TestApp { url, operator, upstream, installation }
+        let mut urls = vec![url.clone()];
+        if self.mode == Mode::Production {
+            for number in 2..=self.gateways {
+                urls.push(installation.runs(&format!("gateway-{number}"), &["son1k-gateway"], &[]).await);
+            }
+        }
+        TestApp { url, urls, operator, upstream, installation }
     }
 }
 
@@ -138,6 +169,19 @@ impl TestApp {
 
     pub(crate) fn broker(&self) -> &Proxy {
         self.installation.broker.as_ref().unwrap_or_else(|| panic!("start it with_a_broker_that_can_be_cut"))
+    }
+
+    /// Each generation's completion, told while the upstream's answer is still held. To be taken once.
+    pub(crate) fn completions(&mut self) -> mpsc::Receiver<Completing> {
+        let told = self.installation.tap.as_mut().and_then(|tap| tap.completions.take());
+        told.unwrap_or_else(|| panic!("start it with_an_upstream_that_tells"))
+    }
+
+    /// `son1k admin …`, as an operator's shell runs it.
+    pub(crate) async fn admin(&self, arguments: &[&str]) -> Output {
+        let settings = [("ADMIN_URL", self.url.clone()), ("ADMIN_API_KEY", ADMIN_KEY.to_owned())];
+        let command: Vec<&str> = ["son1k", "admin"].iter().chain(arguments).copied().collect();
+        run_to_end(&command, &Environment::from(settings), self.folder(), Duration::from_secs(20)).await
     }
 
     pub(crate) fn folder(&self) -> &Path {
