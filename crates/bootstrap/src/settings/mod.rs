@@ -70,6 +70,7 @@ pub struct Redis {
     pub url: SecretString,
     pub max_retries: u32,
     pub connect_timeout: Duration,
+    pub answer_timeout: Duration,
 }
 
 #[derive(Debug, Clone)]

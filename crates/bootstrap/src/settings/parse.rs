@@ -84,7 +84,9 @@ fn database(values: &Values) -> Result<Option<Database>, SettingError> {
 fn redis(values: &Values) -> Result<Option<Redis>, SettingError> {
     let max_retries = values.whole("redis_max_retries", 0..=1000)?;
     let connect_timeout = values.millis("redis_connect_timeout", 1..=600_000)?;
-    Ok(values.secret_url("redis_url", &["redis"])?.map(|url| Redis { url, max_retries, connect_timeout }))
+    let answer_timeout = values.millis("redis_answer_timeout", 1..=1_000)?;
+    let url = values.secret_url("redis_url", &["redis"])?;
+    Ok(url.map(|url| Redis { url, max_retries, connect_timeout, answer_timeout }))
 }
 
 fn pool(values: &Values) -> Result<Pool, SettingError> {

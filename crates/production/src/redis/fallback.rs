@@ -64,12 +64,18 @@ impl FallbackLimiter {
 impl RateLimiter for FallbackLimiter {
     async fn check(&self, account: AccountId, limit: u32) -> Result<RateDecision, LimiterError> {
         let inner = &self.inner;
+        if let Some(refused) = inner.mirror.refused(account, limit) {
+            return Ok(refused);
+        }
         let pass = inner.redis.next_pass();
+        let asked = Instant::now();
         if !inner.redis.breaker.is_open() {
             match inner.redis.ask(account, limit, pass).await {
                 Ok(decision) => {
                     if decision.allowed {
                         inner.mirror.record(account, pass);
+                    } else {
+                        inner.mirror.refuse(account, limit, asked, decision.retry_after);
                     }
                     return Ok(decision);
                 }

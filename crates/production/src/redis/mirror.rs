@@ -1,12 +1,13 @@
-//! What this gateway itself let through in the last 60 seconds, whoever counted it.
+//! What this gateway itself let through in the last 60 seconds, whoever counted it; and which accounts Redis has refused, and until when.
 //!
-//! Each pass has a name, so that Redis can be told of it any number of times and counts it once.
+//! Each pass has a name, so that Redis can be told of it any number of times and counts it once. What Redis has refused it goes on to
+//! refuse until the moment that it named, for passes are only ever added: until then it need not be asked.
 
 use domain::ids::AccountId;
 use domain::rate::{RateDecision, SlidingWindow, WINDOW};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SHARDS: usize = 16;
 /// Accounts with a pass in the last minute, in one shard. Past it a newcomer is limited by Redis alone, and refused without it.
@@ -28,6 +29,17 @@ struct Shard {
 struct Passes {
     window: SlidingWindow,
     named: VecDeque<(u64, u64)>,
+    full: Option<Full>,
+}
+
+/// Nobody passes within this limit.
+#[derive(Clone, Copy)]
+struct Full {
+    limit: u32,
+    /// For certain until then, counted from when Redis was asked,
+    until: u64,
+    /// and no longer than until then, counted from its answer: what a client is told.
+    told: u64,
 }
 
 /// One account's passes, as ages in microseconds and numbers.
@@ -60,6 +72,31 @@ impl Mirror {
         Some(decision)
     }
 
+    /// Redis was asked at `asked` and refused, for `wait` from the moment that it decided.
+    pub(super) fn refuse(&self, account: AccountId, limit: u32, asked: Instant, wait: Duration) {
+        let mut shard = self.shard(account);
+        let now = self.now();
+        shard.sweep(now, account);
+        if shard.accounts.len() >= SHARD_MAX && !shard.accounts.contains_key(&account) {
+            return;
+        }
+        let until = micros(asked.saturating_duration_since(self.started)).saturating_add(micros(wait));
+        let full = Full { limit, until, told: now.saturating_add(micros(wait)) };
+        let known = &mut shard.accounts.entry(account).or_default().full;
+        if known.is_none_or(|known| known.limit != limit || known.until < until) {
+            *known = Some(full);
+        }
+    }
+
+    /// What Redis would say: that nobody passes within this limit. `None`: it must be asked.
+    pub(super) fn refused(&self, account: AccountId, limit: u32) -> Option<RateDecision> {
+        let shard = self.shard(account);
+        let now = self.now();
+        let full = shard.accounts.get(&account)?.full.filter(|full| full.limit == limit && full.until > now)?;
+        let wait = Duration::from_micros(full.told.saturating_sub(now));
+        Some(RateDecision { allowed: false, limit, remaining: 0, reset_after: wait, retry_after: wait })
+    }
+
     /// Accounts of one shard with their passes; `None` past the last shard.
     pub(super) fn remembered(&self, shard: usize) -> Option<Vec<Remembered>> {
         let mut shard = self.shards.get(shard)?.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +114,7 @@ impl Mirror {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        micros(self.started.elapsed())
     }
 }
 
@@ -86,13 +123,17 @@ impl Shard {
     fn sweep(&mut self, now: u64, newcomer: AccountId) {
         let every = if self.accounts.len() < SHARD_MAX { window() } else { window() / 60 };
         if self.swept.saturating_add(every) <= now && !self.accounts.contains_key(&newcomer) {
-            self.accounts.retain(|_, passes| !passes.window.is_idle(now));
+            self.accounts.retain(|_, passes| !passes.is_idle(now));
             self.swept = now;
         }
     }
 }
 
 impl Passes {
+    fn is_idle(&self, now: u64) -> bool {
+        self.window.is_idle(now) && self.full.is_none_or(|full| full.told <= now)
+    }
+
     fn trim(&mut self, now: u64) {
         while self.named.front().is_some_and(|(at, _)| at.saturating_add(window()) <= now) {
             self.named.pop_front();
@@ -101,5 +142,9 @@ impl Passes {
 }
 
 fn window() -> u64 {
-    u64::try_from(WINDOW.as_micros()).unwrap_or(u64::MAX)
+    micros(WINDOW)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

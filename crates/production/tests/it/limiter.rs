@@ -187,6 +187,28 @@ async fn without_redis_a_gateway_allows_its_share_and_tells_redis_later() {
 }
 
 #[tokio::test]
+async fn redis_is_not_asked_again_about_what_it_has_refused() {
+    let mut server = Server::start().await;
+    let limiter = FallbackLimiter::new(limiter(&server.url(), "son1k", PATIENT).await, 1);
+    let (account, mut connection) = (account(), client(&server.url()).await);
+    assert_eq!(passing(&*limiter, account, 5, 6).await, 5);
+    let calls = async |connection: &mut MultiplexedConnection| {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
+        stats.lines().find(|line| line.starts_with("cmdstat_evalsha")).unwrap().to_owned()
+    };
+    let before = calls(&mut connection).await;
+    let first = limiter.check(account, 5).await.unwrap();
+    assert!(!first.allowed && first.retry_after > Duration::from_secs(50) && first.retry_after <= WINDOW, "{first:?}");
+    assert_eq!(passing(&*limiter, account, 5, 1_000).await, 0);
+    assert_eq!(calls(&mut connection).await, before);
+    // Another limit is another question.
+    assert_eq!(passing(&*limiter, account, 7, 3).await, 2);
+    // And what was refused stays so when Redis has gone with its data.
+    server.kill();
+    assert_eq!(passing(&*limiter, account, 7, 10).await, 0);
+}
+
+#[tokio::test]
 async fn a_gateway_starts_without_redis_and_finds_it_later() {
     let mut server = Server::start().await;
     server.kill();
@@ -249,7 +271,7 @@ async fn the_redis_limiter_alone_fails_at_once_and_comes_back_by_a_probe() {
 #[tokio::test]
 async fn what_can_never_work_is_said_at_the_start() {
     let connect = async |url: String| {
-        RedisLimiter::connect(&SecretString::from(url), Duration::from_secs(1), 3).await.map(|_| ())
+        RedisLimiter::connect(&SecretString::from(url), Duration::from_secs(1), 3, FIRM).await.map(|_| ())
     };
     assert!(matches!(connect("http://localhost".into()).await, Err(ConnectError::Url(_))));
     let server = Server::start().await;

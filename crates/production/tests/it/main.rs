@@ -2,6 +2,7 @@
 
 mod database;
 mod doorbell;
+mod gateways;
 mod ledger;
 mod limiter;
 mod lost_answers;

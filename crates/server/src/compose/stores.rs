@@ -72,8 +72,9 @@ async fn limiter(settings: &Settings, probes: &mut Vec<Arc<dyn Probe>>) -> anyho
     match &settings.redis {
         Some(redis) if limits => {
             let retries = usize::try_from(redis.max_retries).unwrap_or(usize::MAX);
-            let limiter =
-                RedisLimiter::connect(&redis.url, redis.connect_timeout, retries).await.context("REDIS_URL")?;
+            let limiter = RedisLimiter::connect(&redis.url, redis.connect_timeout, retries, redis.answer_timeout)
+                .await
+                .context("REDIS_URL")?;
             probes.push(limiter.probe());
             // Until the ledger has counted them, this gateway is the only one.
             Ok(FallbackLimiter::new(limiter, 1))
