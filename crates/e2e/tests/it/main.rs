@@ -12,6 +12,7 @@ mod first_try;
 mod hostile;
 mod killed_all_in_one;
 mod killed_worker;
+mod limits;
 mod photo_finish;
 mod refusals;
 mod settings;

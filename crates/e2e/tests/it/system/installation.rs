@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::process::{Environment, Process, Signal, run_to_end};
 use super::proxy::Proxy;
+use super::redis::Redis;
 use super::tap::Tap;
 use super::test_app::{Mode, SECRETS};
 use super::{ports, until};
@@ -21,6 +22,7 @@ pub(super) struct Installation {
     pub database: Option<Database>,
     pub broker: Option<Proxy>,
     pub tap: Option<Tap>,
+    pub redis: Option<Redis>,
     environment: Environment,
 }
 
@@ -35,6 +37,7 @@ impl Installation {
             database: None,
             broker: None,
             tap: None,
+            redis: None,
             environment: Environment::new(),
         }
     }

@@ -8,6 +8,7 @@ mod ports;
 mod process;
 mod proxy;
 mod raw;
+mod redis;
 mod tap;
 mod test_app;
 mod upstream;

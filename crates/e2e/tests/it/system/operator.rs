@@ -43,7 +43,7 @@ impl Operator {
         self.opens_account(Tier::Enterprise, Some(without_limits())).await.1
     }
 
-    async fn hands_key_to(&self, id: AccountId) -> Customer {
+    pub(crate) async fn hands_key_to(&self, id: AccountId) -> Customer {
         let key = self.client.admin().create_key(id, "story", None).await.unwrap().key.unwrap();
         let client = Client::new(&self.url, &key).unwrap().with_retries(Retries::NONE);
         Customer { key, url: self.url.clone(), client }

@@ -84,14 +84,7 @@ impl Process {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
-        let name = match signal {
-            Signal::Kill => "-KILL",
-            Signal::Terminate => "-TERM",
-            Signal::Freeze => "-STOP",
-            Signal::Thaw => "-CONT",
-        };
-        let id = self.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        send(self.id(), signal);
     }
 
     /// Kills it as `kill -9` does and waits until it is gone.
@@ -107,6 +100,17 @@ impl Process {
             Err(_) => panic!("{} had not ended after {} s:\n{}", self.name, longest.as_secs(), self.log()),
         }
     }
+}
+
+/// To a process that this story started, by its id.
+pub(super) fn send(process: u32, signal: Signal) {
+    let name = match signal {
+        Signal::Kill => "-KILL",
+        Signal::Terminate => "-TERM",
+        Signal::Freeze => "-STOP",
+        Signal::Thaw => "-CONT",
+    };
+    assert!(Command::new("kill").args([name, &process.to_string()]).status().unwrap().success());
 }
 
 /// Runs an executable that should end by itself and returns what it said. Panics past `longest`.

@@ -5,6 +5,7 @@ use super::installation::Installation;
 use super::operator::Operator;
 use super::process::{Environment, Process, run_to_end};
 use super::proxy::Proxy;
+use super::redis::Redis;
 use super::tap::{Completing, Tap};
 use super::upstream::Upstream;
 use std::path::Path;
@@ -34,6 +35,7 @@ pub(crate) struct Builder {
     through_proxy: bool,
     gateways: usize,
     tapped: bool,
+    own_redis: bool,
 }
 
 pub(crate) struct TestApp {
@@ -47,7 +49,14 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) const fn in_mode(mode: Mode) -> Builder {
-        Builder { mode, settings: Environment::new(), through_proxy: false, gateways: 1, tapped: false }
+        Builder {
+            mode,
+            settings: Environment::new(),
+            through_proxy: false,
+            gateways: 1,
+            tapped: false,
+            own_redis: false,
+        }
     }
 
     pub(crate) const fn embedded() -> Builder {
@@ -81,6 +90,12 @@ impl Builder {
     /// So many gateways, `gateway`, `gateway-2`…; embedded mode has its one.
     pub(crate) const fn gateways(mut self, count: usize) -> Self {
         self.gateways = count;
+        self
+    }
+
+    /// The gateways limit by a Redis that the story can freeze and kill.
+    pub(crate) const fn with_a_redis_of_its_own(mut self) -> Self {
+        self.own_redis = true;
         self
     }
 
@@ -124,6 +139,10 @@ impl Builder {
         for (name, value) in &self.settings {
             installation.set([(*name, value.as_str())]);
         }
+        if self.own_redis {
+            let redis = installation.redis.insert(Redis::start().await).url();
+            installation.set([("REDIS_URL", redis.as_str())]);
+        }
         let upstream = Upstream::at(installation.runs("simulator", &["son1k-simulator"], &[]).await);
         let mut reached_at = upstream.url.clone();
         if self.tapped {
@@ -165,6 +184,15 @@ impl TestApp {
     /// SIGTERM: every process must end with success within 20 s. Then what the story made is removed.
     pub(crate) async fn stops(self) {
         self.installation.stops().await;
+    }
+
+    /// Starts one more gateway, with settings of its own, and returns its address.
+    pub(crate) async fn starts_gateway(&mut self, name: &str, settings: &[(&'static str, &str)]) -> String {
+        self.installation.runs(name, &["son1k-gateway"], settings).await
+    }
+
+    pub(crate) fn redis(&mut self) -> &mut Redis {
+        self.installation.redis.as_mut().unwrap_or_else(|| panic!("start it with_a_redis_of_its_own"))
     }
 
     pub(crate) fn broker(&self) -> &Proxy {
