@@ -1,13 +1,16 @@
 //! Submissions in: those that arrive while a commit is under way are committed together by the next. No timer, no wait when idle.
 //!
-//! At most two batches are in flight. A batch that fails is split, so one bad item never fails a neighbour. A commit in doubt runs again
-//! with the same ids until the items' deadline. After a commit the workers are rung, and nobody waits for that.
+//! At most two batches are in flight. A batch that fails is split, so one bad item never fails a neighbour, nor one account that somebody
+//! holds up another. A commit in doubt runs again with the same ids until the items' deadline; what surely changed nothing is refused
+//! within about two seconds. After a commit the workers are rung, and nobody waits for that.
 
 use crate::ringer::Ringer;
 use domain::admission::Submission;
 use domain::ports::generations::Submitted;
 use domain::ports::{Generations, StoreError};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -18,9 +21,11 @@ const BATCH_MOST: usize = 128;
 const BATCH_BYTES: usize = 1024 * 1024;
 const IN_FLIGHT: usize = 2;
 /// A submission is answered by then, one way or another.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// One call of the store; its own time-outs are shorter.
-const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
+/// One call of the store; its own time-outs are mostly shorter.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(3);
+/// A store that takes nothing is asked no longer than this for a batch, and not at all for what waited so long already.
+const PATIENCE: Duration = Duration::from_secs(1);
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a submission got no outcome.
@@ -38,7 +43,7 @@ pub(crate) enum Refused {
 struct Item {
     submission: Submission,
     bytes: usize,
-    deadline: Instant,
+    since: Instant,
     answer: oneshot::Sender<Result<Submitted, Refused>>,
 }
 
@@ -64,9 +69,10 @@ impl Intake {
 
     /// `bytes`: about how large the submission is.
     pub(crate) async fn submit(&self, submission: Submission, bytes: usize) -> Result<Submitted, Refused> {
-        let deadline = Instant::now() + ANSWERED_WITHIN;
+        let since = Instant::now();
+        let deadline = since + ANSWERED_WITHIN;
         let (answer, answered) = oneshot::channel();
-        self.items.try_send(Item { submission, bytes, deadline, answer }).map_err(|_| Refused::Full)?;
+        self.items.try_send(Item { submission, bytes, since, answer }).map_err(|_| Refused::Full)?;
         // A little more than the batch itself has, so that its own answer comes first.
         match timeout_at(deadline + Duration::from_secs(1), answered).await {
             Ok(Ok(outcome)) => outcome,
@@ -82,6 +88,8 @@ async fn run(
     tasks: TaskTracker,
 ) {
     let slots = Arc::new(Semaphore::new(IN_FLIGHT));
+    // Whether the last call of the store said that it takes nothing.
+    let unwell = Arc::new(AtomicBool::new(false));
     // The slot first: what arrives until it is free makes the batch.
     while let Ok(slot) = slots.clone().acquire_owned().await {
         let Some(first) = waiting.recv().await else { return };
@@ -92,18 +100,29 @@ async fn run(
             bytes += item.bytes;
             items.push(item);
         }
-        let (generations, ringer) = (generations.clone(), ringer.clone());
+        if unwell.load(Ordering::Relaxed) {
+            let late: Vec<_> = items.extract_if(.., |item| item.since.elapsed() >= PATIENCE).collect();
+            if !late.is_empty() {
+                Batch::of(late).refuse(Refused::Unavailable);
+            }
+            if items.is_empty() {
+                continue;
+            }
+        }
+        let (generations, ringer, unwell) = (generations.clone(), ringer.clone(), unwell.clone());
         tasks.spawn(async move {
-            commit(generations.as_ref(), &ringer, Batch::of(items)).await;
+            commit(generations.as_ref(), &ringer, &unwell, Batch::of(items)).await;
             drop(slot);
         });
     }
 }
 
-async fn commit(generations: &dyn Generations, ringer: &Ringer, batch: Batch) {
+async fn commit(generations: &dyn Generations, ringer: &Ringer, unwell: &AtomicBool, batch: Batch) {
+    let begun = Instant::now();
     let mut parts = vec![batch];
     while let Some(mut part) = parts.pop() {
-        if Instant::now() >= part.deadline {
+        let late = if part.in_doubt { Instant::now() >= part.deadline } else { begun.elapsed() >= PATIENCE };
+        if late {
             let refused = if part.in_doubt { Refused::InDoubt } else { Refused::Unavailable };
             part.refuse(refused);
             continue;
@@ -111,6 +130,7 @@ async fn commit(generations: &dyn Generations, ringer: &Ringer, batch: Batch) {
         let called = timeout(COMMITTED_WITHIN, generations.submit(&part.submissions)).await;
         let failed = match called {
             Ok(Ok(outcomes)) if outcomes.len() == part.answers.len() => {
+                unwell.store(false, Ordering::Relaxed);
                 if part.answer(outcomes) {
                     ringer.work();
                 }
@@ -122,27 +142,50 @@ async fn commit(generations: &dyn Generations, ringer: &Ringer, batch: Batch) {
         };
         tracing::warn!(error = %failed, items = part.answers.len(), "a batch was not committed");
         part.in_doubt |= matches!(failed, StoreError::InDoubt(_));
-        if part.in_doubt {
-            sleep(DOUBT_PAUSE).await;
-            parts.push(part);
-        } else if part.answers.len() > 1 {
-            let rest = part.split();
-            parts.push(rest);
-            parts.push(part);
-        } else {
-            part.refuse(match failed {
-                StoreError::Corrupt(_) => Refused::Broken,
-                StoreError::Unavailable(_) | StoreError::InDoubt(_) => Refused::Unavailable,
-            });
+        unwell.store(!matches!(failed, StoreError::Corrupt(_)), Ordering::Relaxed);
+        match failed {
+            _ if part.in_doubt => {
+                sleep(DOUBT_PAUSE).await;
+                parts.push(part);
+            }
+            // One of its accounts may be held up: each for itself. Where it is the store, the others are refused when patience ends.
+            StoreError::Unavailable(_) | StoreError::InDoubt(_) => match part.by_account() {
+                Ok(lanes) => parts.extend(lanes),
+                Err(lane) => lane.refuse(Refused::Unavailable),
+            },
+            StoreError::Corrupt(_) if part.answers.len() > 1 => {
+                let rest = part.split();
+                parts.push(rest);
+                parts.push(part);
+            }
+            StoreError::Corrupt(_) => part.refuse(Refused::Broken),
         }
     }
 }
 
 impl Batch {
     fn of(items: Vec<Item>) -> Self {
-        let deadline = items.iter().map(|item| item.deadline).max().unwrap_or_else(Instant::now);
+        let last = items.iter().map(|item| item.since).max().unwrap_or_else(Instant::now);
+        let deadline = last + ANSWERED_WITHIN;
         let (submissions, answers) = items.into_iter().map(|item| (item.submission, item.answer)).unzip();
         Self { submissions, answers, deadline, in_doubt: false }
+    }
+
+    /// A part for each account; itself where there is but one.
+    fn by_account(self) -> Result<Vec<Self>, Self> {
+        let account = self.submissions.first().map(|item| item.account_id);
+        if self.submissions.iter().all(|item| Some(item.account_id) == account) {
+            return Err(self);
+        }
+        let (deadline, in_doubt) = (self.deadline, self.in_doubt);
+        let mut lanes: BTreeMap<_, Self> = BTreeMap::new();
+        for (submission, answer) in self.submissions.into_iter().zip(self.answers) {
+            let empty = || Self { submissions: Vec::new(), answers: Vec::new(), deadline, in_doubt };
+            let lane = lanes.entry(submission.account_id).or_insert_with(empty);
+            lane.submissions.push(submission);
+            lane.answers.push(answer);
+        }
+        Ok(lanes.into_values().collect())
     }
 
     /// Keeps the first half.

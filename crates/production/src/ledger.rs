@@ -21,7 +21,9 @@ use tokio::task::AbortHandle;
 
 /// The oldest PostgreSQL that has all that the statements use.
 const SERVER_OLDEST: i32 = 150_000;
-const ACQUIRE_WITHIN: Duration = Duration::from_secs(2);
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(1);
+/// For the connection of a lease's own. Then the pool has to do: a server may have no more connections to give than the pool has taken.
+const LEASE_ACQUIRE_WITHIN: Duration = Duration::from_millis(400);
 /// A connection that lay idle for longer is asked whether it lives before it is used: after a restart of the server all of them are.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// One call of a port, its repeats included. Longer than the server's own bound, so that the server usually ends it first.
@@ -30,6 +32,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(5);
 const PROBE_WITHIN: Duration = Duration::from_secs(1);
 /// Tries of one call, the first included.
 const TRIES: u32 = 4;
+/// What is contended is tried again no longer than this: whoever holds a lock for longer may hold it for minutes.
+const CONTENDED_MOST: Duration = Duration::from_millis(900);
 /// Held by the server for each connection.
 const SERVER_BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "500ms"), ("idle_in_transaction_session_timeout", "5s")];
@@ -106,7 +110,8 @@ impl Ledger {
         let options = options(&settings.database_url)?.options(SERVER_BOUNDS);
         let out_of_reach = |error: sqlx::Error| ConnectError::Unreachable(error.to_string());
         let suspicion = Suspicion::default();
-        let renewals = pool_options(0, 1, &suspicion).connect_lazy_with(options.clone());
+        let renewals =
+            pool_options(0, 1, &suspicion).acquire_timeout(LEASE_ACQUIRE_WITHIN).connect_lazy_with(options.clone());
         let pool = pool_options(settings.pool_min, settings.pool_max.max(1), &suspicion)
             .connect_with(options)
             .await
@@ -170,6 +175,14 @@ impl Ledger {
         Ok(self.pool.acquire().await?)
     }
 
+    /// For a worker's lease: the connection of its own, or one of the pool's where the server gives no other.
+    pub(crate) async fn lease_connection(&self) -> Result<PoolConnection<Postgres>, Failure> {
+        match self.renewals.acquire().await {
+            Ok(connection) => Ok(connection),
+            Err(_) => self.connection().await,
+        }
+    }
+
     /// Runs a call that only reads: repeated when the connection broke or a lock was not given.
     pub(crate) async fn read<T, F, Fut>(&self, call: F) -> Result<T, StoreError>
     where
@@ -209,13 +222,14 @@ impl Ledger {
         F: Fn() -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
-        let mut tried = 1;
+        let (mut tried, begun) = (1, Instant::now());
         loop {
             let outcome = call().await;
             if let Err(Failure::Lost(_) | Failure::InDoubt(_)) = &outcome {
                 self.suspicion.raise();
             }
             let most = match &outcome {
+                Err(Failure::Contended(_)) if begun.elapsed() >= CONTENDED_MOST => return outcome,
                 Err(Failure::Contended(_)) => contended,
                 Err(Failure::Lost(_)) => TRIES,
                 _ => return outcome,

@@ -12,7 +12,7 @@ const CLOSING_TOLD: i64 = 1_000;
 const LISTED_MOST: i64 = 1_000;
 
 pub(super) async fn register(ledger: &Ledger, worker: &NewWorker) -> Result<(), Failure> {
-    let mut connection = ledger.renewals.acquire().await?;
+    let mut connection = ledger.lease_connection().await?;
     sqlx::query!(
         "insert into workers (id, name, version, slots, expires_at) values ($1, $2, $3, $4, now() + make_interval(secs => $5))
          on conflict (id) do nothing",
@@ -35,7 +35,7 @@ pub(super) async fn renew(
     lease: std::time::Duration,
     load: Load,
 ) -> Result<Renewal, Failure> {
-    let mut connection = ledger.renewals.acquire().await?;
+    let mut connection = ledger.lease_connection().await?;
     let row = sqlx::query!(
         r#"with renewed as (
                update workers
@@ -68,7 +68,7 @@ pub(super) async fn renew(
 }
 
 pub(super) async fn retire(ledger: &Ledger, worker: WorkerId) -> Result<(), Failure> {
-    let mut connection = ledger.renewals.acquire().await?;
+    let mut connection = ledger.lease_connection().await?;
     sqlx::query!("update workers set state = 'dead' where id = $1 and state = 'alive'", worker.uuid())
         .execute(&mut *connection)
         .await
