@@ -2,7 +2,7 @@
 
 use crate::system::{Signal, TestApp, until};
 use domain::state::Status;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const COUNT: usize = 600;
 
@@ -33,27 +33,80 @@ async fn all_600_succeed_and_the_books_add_up() {
     app.stops().await;
 }
 
-/// Longer than its lease: the others adopt what it had, and when it wakes it changes nothing that they finished.
+/// Three leases long: the others adopt what it had, and when it wakes it changes nothing that they finished.
 #[tokio::test]
 async fn a_worker_that_was_frozen_changes_nothing_when_it_wakes() {
     let lease = Duration::from_secs(5);
     let mut app = TestApp::production().setting("LEASE_SECONDS", &lease.as_secs()).start().await;
-    app.upstream.renders_in(3.0).await;
+    app.upstream.renders_in(8.0).await;
     let customer = app.operator.opens_unlimited_account().await;
     let ids = customer.submits_many(150).await;
     until("it renders", Duration::from_secs(20), async || (app.operator.queue().await.rendering > 50).then_some(()))
         .await;
     app.process("worker-1").signal(Signal::Freeze);
+    let frozen = Instant::now();
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
+    tokio::time::sleep((lease * 3).saturating_sub(frozen.elapsed())).await;
     let ended = customer.lists(None).await;
     app.process("worker-1").signal(Signal::Thaw);
-    // It finds out that it is dead, and goes on as a new one.
+    // It finds out that it is dead, counts what it had to leave to others, and goes on as a new one.
+    let left = until("it has begun anew", Duration::from_secs(20), async || {
+        let worker = app.process("worker-1");
+        let left = worker.counts("son1k_worker_abandoned_total").await;
+        let late = worker.counts("son1k_worker_stale_writes_total").await;
+        (left + late > 0.0).then_some(left + late)
+    })
+    .await;
+    assert!((1.0..=150.0).contains(&left), "{left} left to others");
     let more = customer.submits_many(60).await;
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
     for generation in ended {
         assert_eq!(customer.client.generation(generation.id).await.unwrap(), generation);
     }
     customer.has_all_of(&ids.union(&more).copied().collect()).await;
+    app.operator.proves_the_books().await;
+    app.stops().await;
+}
+
+/// Row L2: what it had not submitted is the others' at once, what renders is adopted, and nobody's attempt is used.
+#[tokio::test]
+async fn a_worker_that_is_told_to_go_leaves_in_time_and_costs_nothing() {
+    let mut app = TestApp::production().setting("GENERATION_RATE_LIMIT", &20).start().await;
+    app.upstream.renders_in(10.0).await;
+    let customer = app.operator.opens_unlimited_account().await;
+    let ids = customer.submits_many(200).await;
+    until("all three have their hands full", Duration::from_secs(20), async || {
+        let workers = app.operator.client.admin().workers().await.unwrap();
+        let busy = workers.iter().filter(|worker| worker.rendering > 10).count();
+        (busy == 3).then_some(())
+    })
+    .await;
+    let told = Instant::now();
+    app.process("worker-1").signal(Signal::Terminate);
+    let status = app.process("worker-1").ended(Duration::from_secs(12)).await;
+    assert!(status.success(), "{status}");
+    let took = told.elapsed();
+    app.forgets("worker-1");
+    let gone = Instant::now();
+    until("others have what it had", Duration::from_secs(3), async || {
+        let workers = app.operator.client.admin().workers().await.unwrap();
+        let queue = app.operator.queue().await;
+        // What a worker says of itself is as old as its last renewal; the ledger says who owns what.
+        let adopted: f64 = {
+            let mut sum = 0.0;
+            for name in ["worker-2", "worker-3"] {
+                sum += app.process(name).counts("son1k_generations_rendering").await;
+            }
+            sum
+        };
+        (workers.len() == 2 && adopted as u64 >= queue.rendering).then_some(())
+    })
+    .await;
+    assert!(gone.elapsed() < Duration::from_secs(3), "{took:?} to go, {:?} until others had it", gone.elapsed());
+    app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
+    customer.has_all_of(&ids).await;
+    assert!(customer.lists(None).await.iter().all(|generation| generation.attempts == 1));
+    assert!(app.upstream.submissions().await.values().all(|count| *count == 1), "nothing was submitted again");
     app.operator.proves_the_books().await;
     app.stops().await;
 }

@@ -7,13 +7,16 @@
 
 mod bad_upstream;
 mod broker_gone;
+mod chaos;
 mod credits;
 mod first_try;
+mod held_up_ledger;
 mod hostile;
 mod killed_all_in_one;
 mod killed_worker;
 mod limits;
 mod photo_finish;
+mod pool_failover;
 mod refusals;
 mod settings;
 mod song;

@@ -23,6 +23,8 @@ pub(super) struct Installation {
     pub broker: Option<Proxy>,
     pub tap: Option<Tap>,
     pub redis: Option<Redis>,
+    /// The replicas of the token pool, each with its port.
+    pools: [(&'static str, String); 2],
     environment: Environment,
 }
 
@@ -38,6 +40,7 @@ impl Installation {
             broker: None,
             tap: None,
             redis: None,
+            pools: Default::default(),
             environment: Environment::new(),
         }
     }
@@ -63,9 +66,12 @@ impl Installation {
                 let longest = Duration::from_secs(60);
                 let migrated = run_to_end(&["son1k", "migrate"], &self.environment, &self.folder, longest).await;
                 assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-                let grpc = ports::free();
-                self.runs("token-pool", &["son1k-token-pool"], &[("GRPC_PORT", &grpc.to_string())]).await;
-                self.set([("TOKEN_POOL_URL", &format!("http://127.0.0.1:{grpc}"))]);
+                self.pools = ["token-pool", "token-pool-2"].map(|name| (name, ports::free().to_string()));
+                let urls = self.pools.each_ref().map(|(_, port)| format!("http://127.0.0.1:{port}"));
+                for (name, _) in self.pools.clone() {
+                    self.runs_pool(name).await;
+                }
+                self.set([("TOKEN_POOL_URL", &urls.join(","))]);
                 for number in 1..=WORKERS {
                     self.runs(&format!("worker-{number}"), &["son1k-worker"], &[]).await;
                 }
@@ -79,6 +85,12 @@ impl Installation {
         })
         .await;
         url
+    }
+
+    /// Starts one of the two replicas of the token pool, at its port.
+    pub(super) async fn runs_pool(&mut self, name: &str) {
+        let (_, port) = self.pools.iter().find(|(known, _)| *known == name).unwrap().clone();
+        self.runs(name, &["son1k-token-pool"], &[("GRPC_PORT", &port)]).await;
     }
 
     pub(super) fn process(&mut self, name: &str) -> &mut Process {

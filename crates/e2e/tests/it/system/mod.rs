@@ -14,7 +14,9 @@ mod test_app;
 mod upstream;
 
 pub(crate) use customer::Customer;
+pub(crate) use database::server;
 pub(crate) use process::{Environment, Process, Signal, run_to_end};
+pub(crate) use proxy::Proxy;
 pub(crate) use raw::RawAnswer;
 pub(crate) use tap::Completing;
 pub(crate) use test_app::{Mode, TestApp};

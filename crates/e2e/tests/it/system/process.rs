@@ -36,6 +36,8 @@ pub(crate) struct Process {
     pub name: String,
     child: Child,
     log: PathBuf,
+    /// Once it is ready: where it answers, metrics included.
+    pub address: String,
     /// Lines of earlier starts.
     before: usize,
 }
@@ -57,7 +59,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { name: name.to_owned(), child, log, before }
+        Self { name: name.to_owned(), child, log, address: String::new(), before }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -66,7 +68,7 @@ impl Process {
 
     /// Waits for its line `ready <address>` and returns the address. Panics when it ends instead.
     pub(crate) async fn ready(&mut self) -> String {
-        until(&format!("{} is ready", self.name), READY_LONGEST, async || {
+        let address = until(&format!("{} is ready", self.name), READY_LONGEST, async || {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{} ended by itself with {status}:\n{}", self.name, self.log());
             }
@@ -75,7 +77,17 @@ impl Process {
             let mut lines = log.split_inclusive('\n').skip(self.before).filter(|line| line.ends_with('\n'));
             lines.find_map(|line| line.trim_end().strip_prefix("ready ")).map(str::to_owned)
         })
-        .await
+        .await;
+        self.address.clone_from(&address);
+        address
+    }
+
+    /// What it counts under this name, all labels added up.
+    pub(crate) async fn counts(&self, metric: &str) -> f64 {
+        let page = reqwest::get(format!("{}/metrics", self.address)).await.unwrap().text().await.unwrap();
+        let of_it =
+            |line: &&str| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '));
+        page.lines().filter(of_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Its id for the operating system. Panics when it has ended.

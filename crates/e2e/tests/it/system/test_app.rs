@@ -19,6 +19,12 @@ const PEPPER: &str = "a pepper of 32 characters at least, for stories";
 const INTERNAL_SECRET: &str = "a secret of 32 characters at least, for stories";
 /// What no log may have.
 pub(super) const SECRETS: [&str; 5] = [ADMIN_KEY, SYSTEM_KEY, PEPPER, INTERNAL_SECRET, "sim-token-00001"];
+const PRODUCTION_SECRETS: [(&str, &str); 4] = [
+    ("SYSTEM_API_KEY", SYSTEM_KEY),
+    ("API_KEY_PEPPER", PEPPER),
+    ("TOKEN_ENCRYPTION_KEYS", "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
+    ("INTERNAL_AUTH_SECRET", INTERNAL_SECRET),
+];
 const TOKENS: u32 = 60;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +81,11 @@ impl Builder {
         self
     }
 
+    /// With the secrets that a shared database asks for.
+    pub(crate) fn with_shared_secrets(self) -> Builder {
+        PRODUCTION_SECRETS.iter().fold(self, |builder, (name, value)| builder.setting(name, *value))
+    }
+
     /// The services reach RabbitMQ through a proxy that the story can cut.
     pub(crate) const fn with_a_broker_that_can_be_cut(mut self) -> Self {
         self.through_proxy = true;
@@ -129,11 +140,8 @@ impl Builder {
                     ("DATABASE_POOL_MAX", "10"),
                     ("RABBITMQ_URL", rabbitmq.as_str()),
                     ("REDIS_URL", server("TEST_REDIS_URL").as_str()),
-                    ("SYSTEM_API_KEY", SYSTEM_KEY),
-                    ("API_KEY_PEPPER", PEPPER),
-                    ("TOKEN_ENCRYPTION_KEYS", "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
-                    ("INTERNAL_AUTH_SECRET", INTERNAL_SECRET),
                 ]);
+                installation.set(PRODUCTION_SECRETS);
             }
         }
         for (name, value) in &self.settings {
@@ -174,6 +182,16 @@ impl TestApp {
         self.installation.processes.retain(|process| process.name != name);
     }
 
+    /// Starts a replica of the token pool again, at its port: `token-pool` or `token-pool-2`.
+    pub(crate) async fn starts_pool(&mut self, name: &str) {
+        self.installation.runs_pool(name).await;
+    }
+
+    /// It has ended, as it was told to.
+    pub(crate) fn forgets(&mut self, name: &str) {
+        self.installation.processes.retain(|process| process.name != name);
+    }
+
     /// Starts `son1k up` again, on the same port and data.
     pub(crate) async fn starts_again(&mut self) {
         assert_eq!(self.installation.mode, Mode::Embedded);
@@ -210,6 +228,11 @@ impl TestApp {
         let settings = [("ADMIN_URL", self.url.clone()), ("ADMIN_API_KEY", ADMIN_KEY.to_owned())];
         let command: Vec<&str> = ["son1k", "admin"].iter().chain(arguments).copied().collect();
         run_to_end(&command, &Environment::from(settings), self.folder(), Duration::from_secs(20)).await
+    }
+
+    /// The story's own database, for a hand beside the system.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.installation.database.as_ref().unwrap_or_else(|| panic!("embedded stories have none")).url
     }
 
     pub(crate) fn folder(&self) -> &Path {

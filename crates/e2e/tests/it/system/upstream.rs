@@ -13,7 +13,14 @@ pub(crate) struct Upstream {
 /// One call as the simulator recorded it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Call {
+    /// Milliseconds since 1970.
+    pub at: u64,
     pub call: String,
+    /// A hash of it.
+    pub token: Option<String>,
+    /// Renders of the token that run after this call.
+    pub in_flight: usize,
+    pub status: Option<u16>,
     pub key: Option<String>,
     pub upstream_id: Option<String>,
     pub fault: Option<String>,
