@@ -12,7 +12,7 @@ use domain::ports::{Generations, RateLimiter, StoreError};
 use domain::rate::RateDecision;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -136,16 +136,28 @@ impl Generations for FaultyGenerations {
 pub(crate) struct FaultyLimiter {
     inner: Arc<dyn RateLimiter>,
     pub(crate) down: AtomicBool,
+    /// It answers, cut off from the others.
+    pub(crate) alone: AtomicBool,
+    /// How many share each limit, as it was told.
+    pub(crate) gateways: AtomicU32,
 }
 
 impl FaultyLimiter {
     pub(crate) fn around(inner: Arc<dyn RateLimiter>) -> Self {
-        Self { inner, down: AtomicBool::new(false) }
+        Self { inner, down: AtomicBool::default(), alone: AtomicBool::default(), gateways: AtomicU32::default() }
     }
 }
 
 #[async_trait]
 impl RateLimiter for FaultyLimiter {
+    fn shared_by(&self, gateways: u32) {
+        self.gateways.store(gateways, Ordering::SeqCst);
+    }
+
+    fn is_alone(&self) -> bool {
+        self.alone.load(Ordering::SeqCst)
+    }
+
     async fn check(&self, account: AccountId, limit: u32) -> Result<RateDecision, LimiterError> {
         if self.down.load(Ordering::SeqCst) {
             return Err(LimiterError("down".into()));
