@@ -3,7 +3,7 @@
 //! A task that wants to end something first takes it into a phase of its own; whoever comes second finds it taken and does nothing. One
 //! entry is a few hundred bytes, so that tens of thousands may render.
 
-use domain::ids::{AccountId, GenerationId};
+use domain::ids::{AccountId, GenerationId, TokenId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::tier::Tier;
 use secrecy::SecretString;
@@ -136,6 +136,13 @@ impl Hand {
     pub(crate) fn remove(&self, held: Held) -> Option<Entry> {
         let mut map = self.lock();
         if map.get(&held.id).is_some_and(|entry| entry.fence == held.fence) { map.remove(&held.id) } else { None }
+    }
+
+    /// What renders under this token.
+    pub(crate) fn rendering_under(&self, token: TokenId) -> Vec<Held> {
+        let map = self.lock();
+        let under = map.iter().filter(|(_, entry)| entry.phase == Phase::Rendering && entry.lease.token_id == token);
+        under.map(|(id, entry)| Held { id: *id, fence: entry.fence }).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -92,6 +92,9 @@ async fn look(inc: &Arc<Incarnation>, held: Held, entry: Entry) -> Option<Durati
 }
 
 async fn poll(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
+    if inc.refused.revoked(entry.lease.token_id) {
+        return with_another_token(inc, held).await;
+    }
     let upstream_id = entry.upstream_id.clone().unwrap_or_default();
     let Some(secret) = tokens::secret_of(inc, held, &entry).await else { return Some(after_failure(inc, held, None)) };
     match inc.call("poll", inc.upstream.poll(&secret, &upstream_id)).await {
@@ -123,14 +126,30 @@ async fn poll(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
         }
         Err(CallError::Lost) => None,
         Err(CallError::Shut(pause)) => Some(pause + inc.settings.poll_longest.mul_f64(rand::random::<f64>() / 2.0)),
+        Err(CallError::Upstream(UpstreamError::Unauthorized)) => {
+            inc.report(held, entry.lease, LeaseOutcome::Unauthorized);
+            for other in inc.hand.rendering_under(entry.lease.token_id) {
+                inc.timer.schedule(&inc.hand, other, Duration::ZERO);
+            }
+            with_another_token(inc, held).await
+        }
         Err(CallError::Upstream(error)) => Some(poll_failed(inc, held, &entry, &error)),
     }
+}
+
+/// The upstream has refused the token, so nobody can ask about this render any more: it is begun anew with another one. That is nobody's
+/// failure and costs no attempt.
+async fn with_another_token(inc: &Incarnation, held: Held) -> Option<Duration> {
+    inc.hand.take(held, Phase::Rendering, Phase::Ending)?;
+    let error = UpstreamError::Unauthorized.to_string();
+    let put_back = PutBack { held, after: Duration::ZERO, uses_attempt: false, error: Some(error), in_doubt: None };
+    inc.write(Write::PutBack(put_back, LeaseOutcome::Abandoned)).await;
+    None
 }
 
 /// The poll failed, not the render: it is asked again, up to the deadline that the ledger keeps.
 fn poll_failed(inc: &Incarnation, held: Held, entry: &Entry, error: &UpstreamError) -> Duration {
     let outcome = match error {
-        UpstreamError::Unauthorized => Some(LeaseOutcome::Unauthorized),
         UpstreamError::OutOfCredit => Some(LeaseOutcome::OutOfCredit),
         UpstreamError::RateLimited { retry_after } => {
             return after_failure(inc, held, Some(retry::clamp(*retry_after)));

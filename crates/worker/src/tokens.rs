@@ -104,7 +104,14 @@ pub(crate) async fn kept<T>(inc: &Incarnation, lease: Option<LeaseId>, work: imp
 
 /// Tokens that the upstream has just refused. The pool knows better, but leases that are in hand already were given before it did.
 #[derive(Default)]
-pub(crate) struct Refused(Mutex<HashMap<TokenId, Instant>>);
+pub(crate) struct Refused(Mutex<HashMap<TokenId, Rest>>);
+
+#[derive(Clone, Copy)]
+struct Rest {
+    until: Instant,
+    /// Good for nothing at all, polls included (401, 403).
+    revoked: bool,
+}
 
 impl Refused {
     pub(crate) fn note(&self, token: TokenId, outcome: LeaseOutcome) {
@@ -115,15 +122,25 @@ impl Refused {
         };
         let now = Instant::now();
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.retain(|_, until| *until > now);
+        map.retain(|_, rest| rest.until > now);
         if map.len() < SECRETS_MOST {
-            map.insert(token, now + rest);
+            map.insert(token, Rest { until: now + rest, revoked: outcome == LeaseOutcome::Unauthorized });
         }
     }
 
-    pub(crate) fn contains(&self, token: TokenId) -> bool {
+    fn rest_of(&self, token: TokenId) -> Option<Rest> {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&token).is_some_and(|until| *until > Instant::now())
+        map.get(&token).copied().filter(|rest| rest.until > Instant::now())
+    }
+
+    /// Not to be submitted with.
+    pub(crate) fn contains(&self, token: TokenId) -> bool {
+        self.rest_of(token).is_some()
+    }
+
+    /// Not to be polled with either.
+    pub(crate) fn revoked(&self, token: TokenId) -> bool {
+        self.rest_of(token).is_some_and(|rest| rest.revoked)
     }
 }
 

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::generation::ErrorCode;
 use domain::ports::Upstream;
 use domain::ports::upstream::{Progress, TokenCheck, UpstreamAnswer, UpstreamError, UpstreamJob};
-use domain::state::Status;
+use domain::state::{Stage as At, Status};
 use domain::token::LeaseOutcome;
 use secrecy::SecretString;
 use serde_json::json;
@@ -72,6 +72,29 @@ async fn a_bad_token_costs_no_generation_an_attempt() {
     // Row G3: the first, and what had been leased before its answer was known.
     assert!((1..=3).contains(&refused.len()), "{} calls with it", refused.len());
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_is_revoked_under_its_renders_is_asked_no_more_and_they_begin_anew() {
+    let stage = Stage::new(script(6.0), 4).await;
+    let before = stage.usage().await.balance;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(40).await;
+    stage.until(&ids, Duration::from_secs(20), |generation| generation.stage == Some(At::Rendering)).await;
+    stage.rescript(json!({"fail": [{"kind": "unauthorized", "probability": 1, "match": "sim-token-00002"}]})).await;
+    let all = stage.succeeded(&ids, Duration::from_secs(60)).await;
+    assert!(all.iter().all(|generation| generation.attempts == 1), "no attempt is used");
+    let log = stage.log().await;
+    let first = log.iter().position(|seen| seen.fault == "unauthorized").expect("it was in use");
+    let after = log[first + 1..].iter().filter(|seen| seen.token == log[first].token).count();
+    // Row G3: those that were under way.
+    assert!(after <= 2, "{after} calls with it after the first that was refused");
+    let twice = stage.submissions().await.values().filter(|count| **count > 1).count();
+    assert!((5..=20).contains(&twice), "{twice} began anew");
+    assert_eq!(stage.usage().await.balance, before - 40);
+    stage.assert_all_is_over().await;
+    worker.stop().await;
+    assert_eq!(stage.tokens.leased(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
