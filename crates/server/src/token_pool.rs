@@ -28,11 +28,12 @@ pub async fn token_pool(settings: Settings, shutdown: CancellationToken) -> anyh
     say(&format!("ready {}", listener::local_url(&listener)?));
     let until = CancellationToken::new();
     let asked = ops::serve(ops, ops_listener, until.clone());
+    // Reflection tells the protocol to whoever asks: only where nobody from elsewhere can.
+    let local = listener.local_addr()?.ip().is_loopback();
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let served = async {
         let _ends = until.clone().drop_guard();
-        // Reflection tells the protocol to whoever asks: for local use alone.
-        ::token_pool::serve(own.pool.clone(), listener, secret, false, shutdown).await
+        ::token_pool::serve(own.pool.clone(), listener, secret, local, shutdown).await
     };
     let (served, asked) = tokio::join!(Box::pin(served), Box::pin(asked));
     own.stop().await;
