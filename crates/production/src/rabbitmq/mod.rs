@@ -80,7 +80,8 @@ impl RabbitDoorbell {
         if uri.vhost.is_empty() {
             uri.vhost = "/".into();
         }
-        uri.query.heartbeat.get_or_insert(10);
+        // A broker that hangs is noticed after two of them.
+        uri.query.heartbeat.get_or_insert(5);
         let link = Link::start(uri, name, Topology::new(namespace)).await?;
         Ok(Arc::new(Self {
             work: Publisher::start(&link, Route::Work),

@@ -134,7 +134,7 @@ async fn c4_alarms_of_memory_and_disk() {
     let stage = Stage::of(1).await;
     let alarms: [(&[&str], &[&str]); 2] = [
         (&["1", "set_vm_memory_high_watermark", "absolute", "1"], &["1", "set_vm_memory_high_watermark", "0.4"]),
-        (&["1", "set_disk_free_limit", "1TB"], &["1", "set_disk_free_limit", "50MB"]),
+        (&["1", "set_disk_free_limit", "100000GB"], &["1", "set_disk_free_limit", "50MB"]),
     ];
     let mut beside = PgConnection::connect(stage.app.database_url()).await.unwrap();
     let mut oldest = 0.0_f64;
