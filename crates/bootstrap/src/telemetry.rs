@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 /// What others say of what we report ourselves. Whoever names them in `RUST_LOG` hears them.
-const QUIET: &str = "lapin=off,sqlx=warn,actix_server=warn";
+const QUIET: &str = "lapin=off,sqlx=warn,actix_server=warn,actix_http=off";
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A stopped process waits no longer for its last spans.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
