@@ -11,6 +11,7 @@
 pub mod account;
 pub mod admission;
 pub mod api_key;
+pub mod callback;
 pub mod credits;
 pub mod event;
 pub mod generation;

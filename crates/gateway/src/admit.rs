@@ -98,10 +98,11 @@ pub(crate) async fn admit(
 
 async fn check(core: &Core, request: &ServiceRequest, rate: &mut Option<RateDecision>) -> Result<(), ApiError> {
     let area = area(request);
+    let address = ClientAddress::of(request, &core.settings.trusted_proxies);
     if area == Area::Open {
+        request.extensions_mut().insert(address);
         return Ok(());
     }
-    let address = ClientAddress::of(request, &core.settings.trusted_proxies);
     match (core.authenticator.identify(request.headers()).await, area) {
         (Err(error), _) => {
             if error.code() == Code::Unauthenticated {

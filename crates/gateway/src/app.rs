@@ -1,14 +1,22 @@
 //! The table of routes. What is mounted and what [`routes`] lists are one and the same.
 
 use crate::problem::ApiError;
-use crate::{account, admin, docs, generations, openapi};
+use crate::{account, admin, callback, docs, generations, openapi};
 use actix_web::dev::Handler;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
 
 /// What is answered without a key; everything else is not.
-pub const PUBLIC_ROUTES: [&str; 7] =
-    ["/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/style.css", "/problems/{name}"];
+pub const PUBLIC_ROUTES: [&str; 8] = [
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/docs/style.css",
+    "/problems/{name}",
+    "/internal/upstream/{token}",
+];
 
 /// Collects routes, and mounts them where there is something to mount them on.
 struct Mount<'a, 'b> {
@@ -72,6 +80,7 @@ fn open(m: &mut Mount<'_, '_>) {
     m.at("/docs").get(docs::page).only("GET, HEAD");
     m.at("/docs/style.css").get(docs::style).only("GET, HEAD");
     m.at("/problems/{name}").get(docs::problem).only("GET, HEAD");
+    m.at("/internal/upstream/{token}").post(callback::called_back).only("POST");
 }
 
 fn customers(m: &mut Mount<'_, '_>) {
@@ -92,6 +101,7 @@ fn operators(m: &mut Mount<'_, '_>) {
     m.at("/admin/v1/accounts/{id}/keys/{key_id}").delete(admin::keys::revoke).only("DELETE");
     m.at("/admin/v1/accounts/{id}/keys/{key_id}/rotate").post(admin::keys::rotate).only("POST");
     m.at("/admin/v1/generations").get(admin::generations::list).only("GET, HEAD");
+    m.at("/admin/v1/generations/bulk").post(admin::bulk::change).only("POST");
     m.at("/admin/v1/generations/{id}").get(admin::generations::show).only("GET, HEAD");
     m.at("/admin/v1/generations/{id}/cancel").post(admin::generations::cancel).only("POST");
     m.at("/admin/v1/generations/{id}/retry").post(admin::generations::retry).only("POST");

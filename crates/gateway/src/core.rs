@@ -18,12 +18,14 @@ use moka::future::Cache;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What a handler waits for one call of a port.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// Plain reads that count a place at once; the others go without. However many poll, the ledger is asked no more than that.
+const COUNTING_AT_ONCE: usize = 4;
 /// How old the queue's numbers may be where they only inform.
 const QUEUE_SEEN_FOR: Duration = Duration::from_secs(2);
 
@@ -44,6 +46,7 @@ pub(crate) struct Core {
     /// Cancelled when streams and held requests are to end.
     pub(crate) closing: CancellationToken,
     streams: Arc<Semaphore>,
+    counting: Semaphore,
     queue: Cache<(), Arc<QueueStats>>,
 }
 
@@ -73,6 +76,7 @@ impl Core {
             changes: Changes::default(),
             closing: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
+            counting: Semaphore::new(COUNTING_AT_ONCE),
             queue: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
             ringer,
             metrics,
@@ -100,6 +104,11 @@ impl Core {
     pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let taken = self.streams.clone().try_acquire_owned();
         taken.map_err(|_| ApiError::overloaded("Too many streams are open.", 5))
+    }
+
+    /// Leave to count a place for a plain read; `None` where enough are being counted.
+    pub(crate) fn counting(&self) -> Option<SemaphorePermit<'_>> {
+        self.counting.try_acquire().ok()
     }
 
     /// The queue in numbers, up to two seconds old.

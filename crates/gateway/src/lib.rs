@@ -4,7 +4,7 @@
 //! route, and there `body`, the domain's parser, and one call of a port. It depends on no adapter: stores, doorbell and limiter come
 //! as [`domain::ports::Backends`]. It reads no environment, installs no signal handler and owns no listener: the caller does.
 //!
-//! Not here: webhooks, upstream callbacks, the console, the health and metrics pages (the composition root mounts those by [`Ops`]).
+//! Not here: webhooks, the console, the health and metrics pages (the composition root mounts those by [`Ops`]).
 
 mod account;
 mod address;
@@ -14,6 +14,7 @@ mod app;
 mod authenticate;
 mod backlog;
 mod body;
+mod callback;
 mod core;
 mod cors;
 mod docs;

@@ -1,6 +1,7 @@
 //! What a gateway is told at its start. Plain fields: bootstrap reads the environment, nothing here does.
 
 use domain::api_key::ApiKey;
+use domain::callback::Callbacks;
 use domain::tier::Tiers;
 use secrecy::SecretString;
 use std::net::IpAddr;
@@ -16,6 +17,8 @@ pub struct Settings {
     pub admin_key: ApiKey,
     /// The system account's one key.
     pub system_key: ApiKey,
+    /// Checks what upstreams call back with; without it every callback is unknown.
+    pub callbacks: Option<Callbacks>,
     /// Requests a minute without a valid key, for each client address.
     pub unauthenticated_per_minute: u32,
     /// Whose `X-Forwarded-For` is believed.
@@ -44,6 +47,7 @@ impl Settings {
             pepper,
             admin_key,
             system_key,
+            callbacks: None,
             unauthenticated_per_minute: 100,
             trusted_proxies: Vec::new(),
             cors_allowed_origins: Vec::new(),

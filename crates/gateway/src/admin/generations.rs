@@ -16,7 +16,7 @@ use crate::{body, page, trace, view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::admission::Submission;
-use domain::generation::{CanceledBy, ErrorCode};
+use domain::generation::{CanceledBy, ErrorCode, Generation};
 use domain::ids::{AccountId, GenerationId};
 use domain::page::Page;
 use domain::ports::generations::{GenerationFilter, Scope};
@@ -144,21 +144,28 @@ pub(crate) async fn retry(
     change
         .make(async {
             let old = find(&core, Scope::Everyone, &id).await?;
-            if !old.status.is_final() {
-                return Err(ApiError::new(Code::NotFinal, "Only what has ended can be submitted anew."));
-            }
-            let submission = Submission {
-                id: GenerationId::new(core.backends.clock.now(), rand::random()),
-                account_id: old.account_id,
-                request: old.request,
-                cancel_after: CancelAfter::USUAL.duration(),
-                idempotency: None,
-                retry_of: Some(old.id),
-                trace: trace::current(request.headers()),
-            };
-            let (new, _) = accept(&core, submission).await?;
+            let id = old.id;
+            let new = anew(&core, old, &request).await?;
             let done = Done::new(StatusCode::ACCEPTED, &view::operators(&new, None))?;
-            Ok(done.subject(&old.id).location(format!("/admin/v1/generations/{}", new.id)))
+            Ok(done.subject(&id).location(format!("/admin/v1/generations/{}", new.id)))
         })
         .await
+}
+
+/// Submits what has ended once more, as a generation of its own.
+pub(super) async fn anew(core: &Core, old: Generation, request: &HttpRequest) -> Result<Generation, ApiError> {
+    if !old.status.is_final() {
+        return Err(ApiError::new(Code::NotFinal, "Only what has ended can be submitted anew."));
+    }
+    let submission = Submission {
+        id: GenerationId::new(core.backends.clock.now(), rand::random()),
+        account_id: old.account_id,
+        request: old.request,
+        cancel_after: CancelAfter::USUAL.duration(),
+        idempotency: None,
+        retry_of: Some(old.id),
+        trace: trace::current(request.headers()),
+    };
+    let (new, _) = accept(core, submission).await?;
+    Ok(new)
 }

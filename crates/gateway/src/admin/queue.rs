@@ -4,7 +4,7 @@ use super::change::{Change, Done};
 use crate::admit::Operator;
 use crate::body;
 use crate::core::Core;
-use crate::generations::explain::MEASURED_OVER;
+use crate::generations::place::MEASURED_OVER;
 use crate::openapi::params;
 use crate::problem::ApiError;
 use actix_web::http::StatusCode;

@@ -4,6 +4,7 @@ pub(crate) mod cancel;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod list;
+pub(crate) mod place;
 pub(crate) mod prefer;
 pub(crate) mod show;
 pub(crate) mod submit;

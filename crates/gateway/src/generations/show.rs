@@ -2,10 +2,11 @@
 
 use crate::admit::Customer;
 use crate::core::Core;
+use crate::generations::{self, place};
 use crate::openapi::params;
 use crate::problem::ApiError;
 use crate::view::GenerationView;
-use crate::{etag, generations, view};
+use crate::{etag, view};
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ports::generations::Scope;
 
@@ -28,5 +29,6 @@ pub(crate) async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let generation = generations::find(&core, Scope::Account(customer.account.id), &id).await?;
-    etag::answer(&request, &view::generation(&generation))
+    let queue = place::where_cheap(&core, &generation).await;
+    etag::answer(&request, &view::generation(&generation).standing(queue))
 }

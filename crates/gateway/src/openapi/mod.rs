@@ -52,6 +52,7 @@ use utoipa::OpenApi;
         admin::generations::show,
         admin::generations::cancel,
         admin::generations::retry,
+        admin::bulk::change,
         admin::queue::show,
         admin::queue::pause,
         admin::queue::resume,

@@ -41,7 +41,7 @@ pub(crate) use named;
 
 named! {
     GenerationId = id(ids::GenerationId::PREFIX, "A generation.");
-    AccountId = id(ids::AccountId::PREFIX, "An account.");
+    AccountId = account_id();
     KeyId = id(ids::KeyId::PREFIX, "An API key's name; never the key.");
     TokenId = id(ids::TokenId::PREFIX, "An upstream token's name; never its secret.");
     WorkerId = id(ids::WorkerId::PREFIX, "One incarnation of a worker.");
@@ -130,6 +130,10 @@ fn id(prefix: &str, description: &str) -> Object {
         .description(Some(description))
         .pattern(Some(format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")))
         .build()
+}
+
+pub(crate) fn account_id() -> Object {
+    id(ids::AccountId::PREFIX, "An account.")
 }
 
 pub(crate) fn words<const N: usize>(description: &str, words: [&'static str; N]) -> Object {

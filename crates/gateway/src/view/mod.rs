@@ -150,6 +150,13 @@ pub(crate) fn generation(g: &Generation) -> GenerationView<'_> {
     }
 }
 
+impl GenerationView<'_> {
+    /// With where it stands in the queue.
+    pub(crate) fn standing(self, queue: Queue) -> Self {
+        Self { queue, ..self }
+    }
+}
+
 /// As it was when it was accepted: what the first answer said, and what every replay says again.
 pub(crate) fn accepted(g: &Generation) -> GenerationView<'_> {
     GenerationView {

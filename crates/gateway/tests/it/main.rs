@@ -6,6 +6,7 @@ mod answers;
 mod app;
 mod authenticating;
 mod bodies;
+mod calling_back;
 mod canceling;
 mod contract;
 mod describing;

@@ -226,3 +226,47 @@ async fn a_handler_that_panics_is_an_internal_error() {
     assert_eq!((answer.status.as_u16(), answer.code()), (500, "internal"), "{}", answer.text);
     customer.get(&format!("/v1/generations/{id}")).await.is(200);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_are_canceled_and_submitted_anew_at_once() {
+    let app = App::start().await;
+    let (operator, one, two) = (app.operator(), app.rich().await, app.rich().await);
+    for _ in 0..3 {
+        one.submitted("rain").await;
+    }
+    two.submitted("snow").await;
+    app.finish_one().await;
+    let bulk = async |body: Value| operator.post("/admin/v1/generations/bulk").json(&body).send().await;
+    let counts = |answer: &Answer| {
+        answer.is(200);
+        let number = |name: &str| answer.body[name].as_u64().unwrap();
+        (number("matched"), number("changed"), number("refused"))
+    };
+    let open = json!({"action": "cancel", "filter": {}, "dry_run": true});
+    assert_eq!(counts(&bulk(open).await), (3, 0, 0));
+    let of_one = operator.get(&format!("/admin/v1/generations?account={}&status=queued", one.account)).await;
+    let waiting = of_one.body["data"].as_array().unwrap().len() as u64;
+    let of_one = json!({"action": "cancel", "filter": {"account": one.account, "status": "queued"}});
+    assert_eq!(counts(&bulk(of_one.clone()).await), (waiting, waiting, 0));
+    assert_eq!(counts(&bulk(of_one).await), (0, 0, 0));
+    // What cannot be done to a status is done to nothing.
+    assert_eq!(counts(&bulk(json!({"action": "retry", "filter": {"status": "queued"}})).await), (0, 0, 0));
+    let canceled = json!({"action": "retry", "filter": {"account": one.account, "status": "canceled"}});
+    let anew = bulk(canceled).await;
+    assert_eq!(counts(&anew), (waiting, waiting, 0));
+    assert_eq!(anew.body["more"], false);
+    app.backstage().assert_the_books_add_up().await;
+    assert_eq!(operator.get("/admin/v1/audit?limit=1").await.body["data"][0]["action"], "generation.bulk");
+    for (body, places) in [
+        (json!({}), vec!["/action", "/filter"]),
+        (json!({"action": "delete", "filter": []}), vec!["/action", "/filter"]),
+        (json!({"action": "cancel", "filter": {"status": "gone", "x": 1}}), vec!["/filter/status", "/filter/x"]),
+    ] {
+        let answer = bulk(body).await;
+        answer.is_problem(422, "validation_failed");
+        let mut named = answer.places();
+        named.sort();
+        named.dedup();
+        assert_eq!(named, places);
+    }
+}

@@ -3,7 +3,7 @@
 use crate::app::App;
 use domain::tier::Tier;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::HashSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -123,4 +123,33 @@ async fn why_it_waits_is_explained() {
     app.operator().post("/admin/v1/queue/pause").send().await.is(200);
     let paused = customer.get(&format!("/v1/generations/{second}/explain")).await;
     assert_eq!(paused.body["waiting_on"], "paused");
+    assert_eq!(paused.body["estimated_start_at"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_waiting_generation_shows_its_place() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let first = customer.submitted("first").await;
+    // Something was measured.
+    app.finish_one().await;
+    let (second, third) = (customer.submitted("second").await, customer.submitted("third").await);
+    let queue = async |id| customer.get(&format!("/v1/generations/{id}")).await.body["queue"].clone();
+    assert_eq!(queue(first).await, json!({"position": null, "waiting_on": null, "estimated_start_at": null}));
+    // The queue's numbers may be two seconds old.
+    let began = std::time::Instant::now();
+    while queue(second).await["estimated_start_at"].is_null() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(5));
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let (of_second, of_third) = (queue(second).await, queue(third).await);
+    assert_eq!((&of_second["position"], &of_second["waiting_on"]), (&json!(1), &json!("capacity")));
+    assert_eq!((&of_third["position"], &of_third["waiting_on"]), (&json!(2), &json!("fairness")));
+    assert!(of_third["estimated_start_at"].as_str() > of_second["estimated_start_at"].as_str());
+    let backstage = app.backstage();
+    let worker = backstage.worker().await;
+    let claimed = worker.claim_one().await;
+    assert_eq!((claimed.held.id, &queue(third).await["position"]), (second, &json!(1)));
+    worker.put_back(claimed.held, std::time::Duration::from_secs(600), true).await;
+    assert_eq!(queue(second).await["waiting_on"], "retry_backoff");
 }
