@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 #[derive(Default)]
@@ -24,16 +25,28 @@ struct Book {
 pub(crate) struct FixedTokens {
     secrets: Vec<SecretString>,
     book: Mutex<Book>,
+    given_back: Notify,
 }
 
 impl FixedTokens {
     pub(crate) fn new(count: usize) -> Arc<Self> {
         let secrets = (1..=count).map(|n| SecretString::from(format!("sim-token-{n:05}"))).collect();
-        Arc::new(Self { secrets, book: Mutex::new(Book::default()) })
+        Arc::new(Self { secrets, book: Mutex::new(Book::default()), given_back: Notify::new() })
     }
 
     pub(crate) fn leased(&self) -> usize {
         self.book.lock().unwrap().leased.len()
+    }
+
+    /// Ends once no lease is held: releases follow the writes that they belong to.
+    pub(crate) async fn all_given_back(&self) {
+        loop {
+            let next = self.given_back.notified();
+            if self.leased() == 0 {
+                return;
+            }
+            next.await;
+        }
     }
 
     pub(crate) fn dry(&self, dry: bool) {
@@ -99,6 +112,8 @@ impl TokenLeases for FixedTokens {
                 book.refused.push(index);
             }
         }
+        drop(book);
+        self.given_back.notify_waiters();
         Ok(())
     }
 }
