@@ -4,9 +4,9 @@ use crate::launch::say;
 use anyhow::{Context, bail};
 use bootstrap::{Settings, settings};
 use clap::Subcommand;
-use client::Client;
-use client::admin::{AccountQuery, ImportResult, NewAccount, TokenImport};
-use domain::ids::{AccountId, KeyId};
+use client::admin::{AccountQuery, ImportResult, NewAccount, TokenImport, TokenView};
+use client::{Client, PageQuery};
+use domain::ids::{AccountId, KeyId, TokenId};
 use domain::tier::Tier;
 use secrecy::{ExposeSecret, SecretString};
 use std::io::Read;
@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// How many tokens one call takes.
 const TOKENS_A_CALL: usize = 1000;
+/// How many a page of a listing has.
+const A_PAGE: u16 = 100;
+const TOKEN_STATES: [&str; 5] = ["usable", "cooling", "quarantined", "exhausted", "disabled"];
 /// A file of tokens beyond this is a mistake.
 const FILE_LARGEST: u64 = 16 * 1024 * 1024;
 
@@ -75,6 +78,18 @@ pub enum Tokens {
     },
     /// The pool in numbers
     Pool,
+    /// List tokens with their state and its reason; never their secrets
+    List {
+        /// Those in this state alone
+        #[arg(long, value_parser = TOKEN_STATES)]
+        state: Option<String>,
+    },
+    /// Lease it no more; what renders under it goes on
+    Disable { token: TokenId },
+    /// Put it back to use: through one trial lease where it was quarantined or exhausted
+    Reinstate { token: TokenId },
+    /// Delete it, with its secret; renders under it end at their deadline
+    Delete { token: TokenId },
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,10 +138,25 @@ pub async fn admin(settings: Settings, command: Command) -> anyhow::Result<()> {
             client.admin().revoke_key(account, key).await?;
             say("revoked");
         }
-        Command::Tokens(Tokens::Import { file, max_concurrency, requests_per_minute }) => {
-            import(&client, &file, max_concurrency, requests_per_minute).await?;
+        Command::Tokens(command) => tokens(&client, command).await?,
+        Command::Ledger(Ledger::Verify) => verify(&client).await?,
+        Command::Queue => {
+            let queue = client.admin().queue().await?;
+            say(&format!(
+                "{} waiting (oldest {:.0} s), {} active, {} rendering",
+                queue.waiting, queue.oldest_waiting_seconds, queue.active, queue.rendering
+            ));
         }
-        Command::Tokens(Tokens::Pool) => {
+    }
+    Ok(())
+}
+
+async fn tokens(client: &Client, command: Tokens) -> anyhow::Result<()> {
+    match command {
+        Tokens::Import { file, max_concurrency, requests_per_minute } => {
+            import(client, &file, max_concurrency, requests_per_minute).await?;
+        }
+        Tokens::Pool => {
             let pool = client.admin().pool().await?;
             say(&format!(
                 "{}: {} usable ({} to {} wanted), {} leases, {} cooling, {} quarantined, {} exhausted, {} disabled",
@@ -141,16 +171,39 @@ pub async fn admin(settings: Settings, command: Command) -> anyhow::Result<()> {
                 pool.disabled
             ));
         }
-        Command::Ledger(Ledger::Verify) => verify(&client).await?,
-        Command::Queue => {
-            let queue = client.admin().queue().await?;
-            say(&format!(
-                "{} waiting (oldest {:.0} s), {} active, {} rendering",
-                queue.waiting, queue.oldest_waiting_seconds, queue.active, queue.rendering
-            ));
+        Tokens::List { state } => {
+            let mut next = Some(PageQuery::of(A_PAGE));
+            while let Some(query) = next {
+                let page = client.admin().tokens(&query).await?;
+                next = page.next(Some(A_PAGE));
+                for token in page.data.iter().filter(|token| state.as_ref().is_none_or(|state| *state == token.state)) {
+                    say(line(token).trim_end());
+                }
+            }
+        }
+        Tokens::Disable { token } => {
+            client.admin().disable_token(token).await?;
+            say("disabled");
+        }
+        Tokens::Reinstate { token } => {
+            client.admin().reinstate_token(token).await?;
+            say("reinstated");
+        }
+        Tokens::Delete { token } => {
+            client.admin().delete_token(token).await?;
+            say("deleted");
         }
     }
     Ok(())
+}
+
+/// Id, state, leases of how many, label, and why it is in that state and until when.
+fn line(token: &TokenView) -> String {
+    let leases = format!("{}/{}", token.leased, token.max_concurrency);
+    let label = token.label.as_deref().unwrap_or("-");
+    let until = token.until.map(|at| format!(" until {}", at.to_rfc3339())).unwrap_or_default();
+    let reason = token.reason.as_deref().unwrap_or_default();
+    format!("{}  {:<11}  {leases:>9}  {label}  {reason}{until}", token.id, token.state)
 }
 
 async fn import(

@@ -47,6 +47,17 @@ fn what_it_prints_works_when_pasted_and_is_the_same_after_a_restart() {
     assert!(admin(&["admin", "keys", "create", account.trim()]).starts_with("son1k_live_"));
     assert!(admin(&["admin", "ledger", "verify"]).starts_with("the books of "));
     assert!(admin(&["admin", "tokens", "pool"]).starts_with("ok: 50 usable"));
+    let listed = admin(&["admin", "tokens", "list"]);
+    assert_eq!(listed.lines().filter(|line| line.starts_with("tok_") && line.contains("  usable ")).count(), 50);
+    assert!(!listed.contains("sim-token"), "{listed}");
+    let token = listed.split_whitespace().next().unwrap();
+    assert_eq!(admin(&["admin", "tokens", "disable", token]), "disabled\n");
+    let disabled = admin(&["admin", "tokens", "list", "--state", "disabled"]);
+    assert!(disabled.starts_with(token) && disabled.contains("by an operator") && disabled.lines().count() == 1);
+    assert_eq!(admin(&["admin", "tokens", "reinstate", token]), "reinstated\n");
+    assert_eq!(admin(&["admin", "tokens", "list", "--state", "disabled"]), "");
+    assert_eq!(admin(&["admin", "tokens", "delete", token]), "deleted\n");
+    assert!(!admin(&["admin", "tokens", "list"]).contains(token));
 
     first.signal("-TERM");
     let (status, took) = first.end();
