@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use domain::ids::TokenId;
 use domain::ports::StoreError;
 use domain::ports::pool::{PoolError, TokenAdmin};
+use domain::ports::tokens::Epoch;
 use domain::token::{ImportOutcome, PoolStats, TokenImport, TokenRecord, TokenState, TokenView};
 use secrecy::ExposeSecret;
 use std::collections::HashMap;
@@ -50,18 +51,27 @@ pub(crate) fn fault_of(token: &TokenImport) -> Option<&'static str> {
 impl Pool {
     pub(crate) async fn take_in(&self, tokens: Vec<TokenImport>) -> Result<Vec<ImportOutcome>, Refused> {
         valid(&tokens)?;
-        let (epoch, now) = {
+        let (epoch, now, known) = {
             let mut state = self.state();
-            (state.leading()?, self.now(&mut state))
+            // By what is opened, and not by what the rows say: their fingerprints may be of an earlier key.
+            let known: HashMap<[u8; 32], TokenId> =
+                state.cards.iter().filter_map(|(id, card)| Some((card.fingerprint?, *id))).collect();
+            (state.leading()?, self.now(&mut state), known)
         };
         let mut records = Vec::with_capacity(tokens.len());
+        let mut outcomes = Vec::with_capacity(tokens.len());
         for token in tokens {
+            let fingerprint = fingerprint(&self.settings.fingerprint_key, &token.secret);
+            outcomes.push(known.get(&fingerprint).map(|id| ImportOutcome::Duplicate(*id)));
+            if known.contains_key(&fingerprint) {
+                continue;
+            }
             let id = TokenId::new(now, rand::random());
             records.push(TokenRecord {
                 id,
                 label: token.label,
                 sealed: self.settings.keys.seal(id, &token.secret).map_err(|_| Refused::Sealing)?,
-                fingerprint: fingerprint(&self.settings.fingerprint_key, &token.secret),
+                fingerprint,
                 max_concurrency: token.max_concurrency.unwrap_or(self.settings.default_concurrency).max(1),
                 requests_per_minute: token.requests_per_minute,
                 expires_at: token.expires_at,
@@ -71,6 +81,13 @@ impl Pool {
                 created_at: now,
             });
         }
+        let stored = if records.is_empty() { Vec::new() } else { self.store_new(epoch, records).await? };
+        let mut stored = stored.into_iter();
+        Ok(outcomes.into_iter().filter_map(|known| known.or_else(|| stored.next())).collect())
+    }
+
+    /// One outcome a record, in order; those that were imported are in the book.
+    async fn store_new(&self, epoch: Epoch, records: Vec<TokenRecord>) -> Result<Vec<ImportOutcome>, Refused> {
         let mut by_id: HashMap<TokenId, TokenRecord> =
             records.iter().map(|record| (record.id, record.clone())).collect();
         let stored = timeout(IMPORT_DEADLINE, self.store.import(epoch, records, self.settings.max)).await;

@@ -5,6 +5,7 @@
 //! succeeds itself with nobody in between, for then it remembers its own grants.
 
 use crate::health::{Event, Health, reason};
+use crate::keys::fingerprint;
 use crate::lease_book::{LeaseBook, Terms};
 use crate::pool::Pool;
 use crate::state::{Card, Role, State, Unsaved};
@@ -149,7 +150,13 @@ impl Pool {
             // Its key is back. What was known of it before is not.
             health = health.after(&Event::Reinstated, now, &self.settings.policy);
         }
-        let card = Card { label: record.label, secret, key_id: record.sealed.key_id, created_at: record.created_at };
+        let card = Card {
+            label: record.label,
+            fingerprint: secret.as_ref().map(|secret| fingerprint(&self.settings.fingerprint_key, secret)),
+            secret,
+            key_id: record.sealed.key_id,
+            created_at: record.created_at,
+        };
         state.cards.insert(id, card);
         let terms = Terms {
             id,
@@ -175,7 +182,11 @@ impl Pool {
     pub(crate) fn step_down(&self, leader: &str) {
         let mut state = self.state();
         if matches!(state.role, Role::Leader { .. }) {
-            tracing::warn!(leader, "no longer leading the token pool");
+            if self.shutdown.is_cancelled() {
+                tracing::info!("no longer leading the token pool: it stops");
+            } else {
+                tracing::warn!(leader, "no longer leading the token pool");
+            }
         }
         state.role = Role::Follower { leader: leader.to_owned() };
         // Dropping their senders wakes them.

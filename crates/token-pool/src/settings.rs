@@ -22,8 +22,7 @@ pub struct Settings {
     pub replica: WorkerId,
     /// `TOKEN_ENCRYPTION_KEYS`.
     pub keys: EncryptionKeys,
-    /// Keys the hash by which duplicates are found. Must outlive every encryption key: with another one a secret imported before counts
-    /// as new.
+    /// Keys the hash by which duplicates are found. With another one, a secret imported before is known again where its row opens.
     pub fingerprint_key: SecretString,
     /// No worker outlives this process (embedded mode). A new leader then need not wait out grants of the last one, and the start waits
     /// until it leads.

@@ -34,6 +34,8 @@ pub(crate) struct Card {
     pub(crate) label: Option<String>,
     /// `None`: its row does not open.
     pub(crate) secret: Option<SecretString>,
+    /// Of its secret under this process's key, whatever its row was imported under.
+    pub(crate) fingerprint: Option<[u8; 32]>,
     /// The encryption key that its row is sealed by.
     pub(crate) key_id: String,
     pub(crate) created_at: Timestamp,

@@ -61,6 +61,25 @@ async fn a_secret_that_is_there_already_keeps_its_token() {
 }
 
 #[tokio::test]
+async fn a_secret_is_known_again_though_the_key_of_the_fingerprints_has_changed() {
+    let ledger = ledger().await;
+    let replica = Replica::start(&ledger.at, |_| {}).await;
+    let ids = import(&*replica.client, 2, 3).await;
+    replica.stop().await;
+    let replica = Replica::start(&ledger.at, |settings| {
+        settings.fingerprint_key = SecretString::from("another internal secret");
+        settings.sole = true;
+    })
+    .await;
+    let mixed = [secrets(1, 2), secrets(0, 1), secrets(2, 1)].concat();
+    let again = replica.client.import(mixed).await.unwrap();
+    let [known, ImportOutcome::Imported(new), also_known, twice] = &again[..] else { panic!("{again:?}") };
+    assert_eq!([known, also_known], [&ImportOutcome::Duplicate(ids[1]), &ImportOutcome::Duplicate(ids[0])]);
+    assert_eq!(*twice, ImportOutcome::Duplicate(*new));
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn imports_that_cannot_be_are_refused_whole() {
     let ledger = ledger().await;
     let replica = Replica::start(&ledger.at, |_| {}).await;
