@@ -96,12 +96,13 @@ impl Pool {
         state.was_low = Some(low);
         if low {
             tracing::warn!(
+                event = "token_pool.low",
                 usable = stats.usable,
                 min = stats.min,
                 "the token pool is low: import more, or mend what is out of use"
             );
         } else {
-            tracing::info!(usable = stats.usable, min = stats.min, "the token pool is well");
+            tracing::info!(event = "token_pool.well", usable = stats.usable, min = stats.min, "the token pool is well");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The lease book against a model of what is really in use: random histories of acquiring, claiming, renewing, releasing, forgetting,
-//! dying, adopting, reading the ledger (with other things happening meanwhile) and failing over.
+//! dying, adopting, expiring, reading the ledger (with other things happening meanwhile) and failing over.
 //!
 //! Whatever happens, no token is used beyond its concurrency, none is granted while its health forbids it, fencing tokens grow, and when
 //! all work has ended nothing is left leased.
@@ -88,6 +88,7 @@ impl Model {
     fn granted(&mut self, grant: &Grant, now: Timestamp) {
         let barred = self.barred.get(&grant.token_id);
         assert!(barred.is_none_or(|until| until.is_some_and(|at| at <= now)), "granted while barred until {barred:?}");
+        assert!(expires(grant.token_id).is_none_or(|at| now < at), "granted though it has expired");
         let last = self.fences.insert(grant.token_id, grant.fencing_token);
         assert!(last.is_none_or(|last| last < grant.fencing_token), "the fencing token did not grow");
         self.in_hand.push((grant.lease_id, grant.token_id, now));
@@ -120,6 +121,11 @@ fn worker(number: u8) -> WorkerId {
     WorkerId::new(Timestamp::UNIX_EPOCH, [number; 10])
 }
 
+/// One of them, in the middle of most histories.
+fn expires(id: TokenId) -> Option<Timestamp> {
+    (id == token(1)).then(|| Timestamp::UNIX_EPOCH + Duration::from_secs(12))
+}
+
 /// 1, 2 and 3 at once.
 fn cap(id: TokenId) -> usize {
     (0..TOKENS).position(|number| token(number) == id).unwrap() + 1
@@ -130,7 +136,7 @@ fn book(epoch: i64, health: impl Fn(TokenId) -> Health, now: Timestamp) -> Lease
     for id in (0..TOKENS).map(token) {
         let max_concurrency = u32::try_from(cap(id)).unwrap();
         let health = health(id);
-        book.add(Terms { id, max_concurrency, requests_per_minute: None, expires_at: None, health }, now);
+        book.add(Terms { id, max_concurrency, requests_per_minute: None, expires_at: expires(id), health }, now);
     }
     book
 }
