@@ -2,6 +2,7 @@
 
 use crate::compose;
 use crate::launch::say;
+use ::token_pool::Access;
 use anyhow::Context;
 use bootstrap::{Settings, listener, ops};
 use prometheus::Registry;
@@ -17,6 +18,7 @@ pub async fn token_pool(settings: Settings, shutdown: CancellationToken) -> anyh
     let ops_listener = compose::ops_listener(&settings)?;
     let address = advertised(&settings, &listener)?;
     let secret = settings.secrets.internal.clone().context("INTERNAL_AUTH_SECRET is missing")?;
+    let access = Access { secret, tls: compose::pool_tls(&settings)? };
     let upstream = match &settings.upstream.url {
         Some(url) => Some(compose::upstream(&settings, url)?),
         None => None,
@@ -25,7 +27,7 @@ pub async fn token_pool(settings: Settings, shutdown: CancellationToken) -> anyh
     let registry = Registry::new();
     let own = compose::own_pool(&settings, &stores.backends, upstream, &registry, address).await?;
     let ops = compose::ops(vec![ops::registry()?, registry], stores.backends.probes.clone(), &shutdown);
-    say(&format!("ready {}", listener::local_url(&listener)?));
+    say(&format!("ready {}", local_url(&settings, &listener)?));
     let until = CancellationToken::new();
     let asked = ops::serve(ops, ops_listener, until.clone());
     // Reflection tells the protocol to whoever asks: only where nobody from elsewhere can.
@@ -33,7 +35,7 @@ pub async fn token_pool(settings: Settings, shutdown: CancellationToken) -> anyh
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let served = async {
         let _ends = until.clone().drop_guard();
-        ::token_pool::serve(own.pool.clone(), listener, secret, local, shutdown).await
+        ::token_pool::serve(own.pool.clone(), listener, access, local, shutdown).await
     };
     let (served, asked) = tokio::join!(Box::pin(served), Box::pin(asked));
     own.stop().await;
@@ -48,7 +50,15 @@ fn advertised(settings: &Settings, listener: &TcpListener) -> anyhow::Result<Str
         return Ok(url.trim_end_matches('/').to_owned());
     }
     match settings.listen.host {
-        Some(host) if !host.is_unspecified() => Ok(listener::local_url(listener)?),
-        _ => Ok(format!("http://{}:{}", compose::machine_name(), listener.local_addr()?.port())),
+        Some(host) if !host.is_unspecified() => local_url(settings, listener),
+        _ => Ok(format!("{}://{}:{}", scheme(settings), compose::machine_name(), listener.local_addr()?.port())),
     }
+}
+
+fn local_url(settings: &Settings, listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(listener::local_url(listener)?.replacen("http", scheme(settings), 1))
+}
+
+const fn scheme(settings: &Settings) -> &'static str {
+    if settings.pool.tls.is_some() { "https" } else { "http" }
 }

@@ -16,7 +16,7 @@ pub struct Malformed(pub &'static str);
 
 impl From<Malformed> for tonic::Status {
     fn from(malformed: Malformed) -> Self {
-        Self::invalid_argument(malformed.to_string())
+        crate::refusal::invalid(malformed.0, &malformed.to_string())
     }
 }
 

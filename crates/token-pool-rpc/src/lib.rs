@@ -4,11 +4,13 @@
 //! It decides nothing about tokens: that is the token-pool crate's, which serves what is defined here.
 
 mod convert;
+mod mutual_tls;
 mod refusal;
 mod remote_pool;
 
 pub use convert::Malformed;
-pub use refusal::Refusal;
+pub use mutual_tls::{MutualTls, TlsError};
+pub use refusal::{Refusal, invalid, unauthenticated};
 pub use remote_pool::{ConnectError, PoolProbe, RemotePool};
 
 /// The name under which grpc.health.v1 tells whether this replica leads and grants.

@@ -7,6 +7,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "son1k.tokenpool";
 const NOT_LEADER: &str = "NOT_LEADER";
+const SECRET: &str = "SECRET_MISSING_OR_WRONG";
 const LEADER: &str = "leader";
 
 /// An answer that is a rule's, not a failure's.
@@ -16,6 +17,17 @@ pub enum Refusal {
     Dry { earliest: Option<Duration> },
     /// `FAILED_PRECONDITION`: ask the leader, at this address; empty while there is none.
     NotLeader { leader: String },
+}
+
+/// `INVALID_ARGUMENT`, with the field and what is wrong with it; never its value.
+pub fn invalid(field: &str, why: &str) -> Status {
+    Status::with_error_details(Code::InvalidArgument, why, ErrorDetails::with_bad_request_violation(field, why))
+}
+
+/// `UNAUTHENTICATED`: one answer, whatever was shown.
+pub fn unauthenticated() -> Status {
+    let details = ErrorDetails::with_error_info(SECRET, DOMAIN, HashMap::<String, String>::new());
+    Status::with_error_details(Code::Unauthenticated, "the token pool's shared secret is missing or wrong", details)
 }
 
 impl From<Refusal> for Status {

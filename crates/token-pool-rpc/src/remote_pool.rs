@@ -4,6 +4,7 @@
 //! within their deadline (an acquisition carries a request id); an import is repeated only where it certainly did not run.
 
 use crate::convert::Malformed;
+use crate::mutual_tls::MutualTls;
 use crate::proto::{self, token_pool_client::TokenPoolClient};
 use crate::refusal::Refusal;
 use async_trait::async_trait;
@@ -35,7 +36,9 @@ const MESSAGE_MAX: usize = 8 * 1024 * 1024;
 /// Why no client was made. Nothing has been called yet: a pool that is down is met by the calls.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("the token pool's URL is not http://host:port (several may be given, comma-separated)")]
+    #[error(
+        "the token pool's URL is not http://host:port, or https://host:port with certificates (several may be given, comma-separated)"
+    )]
     Url,
     #[error("the shared secret has characters that a header cannot carry")]
     Secret,
@@ -52,6 +55,7 @@ struct Seat {
 /// The client. Cheap to share; one connection to the leader carries everything.
 pub struct RemotePool {
     seeds: Vec<String>,
+    tls: Option<MutualTls>,
     authorization: MetadataValue<Ascii>,
     seat: Mutex<Seat>,
 }
@@ -62,11 +66,16 @@ impl fmt::Debug for RemotePool {
     }
 }
 
-fn open(address: &str) -> Result<Channel, ConnectError> {
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| ConnectError::Url)?;
+/// Where there are certificates nothing goes over a connection without them, whoever names the address.
+fn open(address: &str, tls: Option<&MutualTls>) -> Result<Channel, ConnectError> {
+    let mut endpoint = Endpoint::from_shared(address.to_owned()).map_err(|_| ConnectError::Url)?;
     let uri = endpoint.uri();
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if uri.scheme_str() != Some(scheme) || uri.host().is_none_or(str::is_empty) {
         return Err(ConnectError::Url);
+    }
+    if let Some(tls) = tls {
+        endpoint = endpoint.tls_config(tls.client()).map_err(|_| ConnectError::Url)?;
     }
     Ok(endpoint
         .connect_timeout(CONNECT_TIMEOUT)
@@ -85,20 +94,20 @@ enum Repeat {
 }
 
 impl RemotePool {
-    /// `url`: `http://host:port` of any replica, or of several, comma-separated. Must be called within a tokio runtime; connects with
-    /// the first call.
+    /// `url`: `http://host:port` of any replica, or of several, comma-separated; `https://` where there are certificates. Must be called
+    /// within a tokio runtime; connects with the first call.
     #[expect(clippy::needless_pass_by_value, reason = "the caller gives the secret away")]
-    pub fn connect(url: &str, secret: SecretString) -> Result<Arc<Self>, ConnectError> {
+    pub fn connect(url: &str, secret: SecretString, tls: Option<MutualTls>) -> Result<Arc<Self>, ConnectError> {
         let seeds: Vec<String> = url.split(',').map(|seed| seed.trim().trim_end_matches('/').to_owned()).collect();
         for seed in &seeds {
-            open(seed)?;
+            open(seed, tls.as_ref())?;
         }
         let mut authorization =
             MetadataValue::try_from(format!("Bearer {}", secret.expose_secret())).map_err(|_| ConnectError::Secret)?;
         authorization.set_sensitive(true);
         let address = seeds.first().cloned().ok_or(ConnectError::Url)?;
-        let channel = open(&address)?;
-        Ok(Arc::new(Self { seeds, authorization, seat: Mutex::new(Seat { address, channel, next_seed: 1 }) }))
+        let channel = open(&address, tls.as_ref())?;
+        Ok(Arc::new(Self { seeds, tls, authorization, seat: Mutex::new(Seat { address, channel, next_seed: 1 }) }))
     }
 
     /// For `/readyz`; `vital` where the process cannot work without the pool.
@@ -120,7 +129,7 @@ impl RemotePool {
             seat.next_seed = (seat.next_seed + 1) % self.seeds.len();
             // The same address keeps its channel, which reconnects by itself.
             if *seed != seat.address
-                && let Ok(channel) = open(seed)
+                && let Ok(channel) = open(seed, self.tls.as_ref())
             {
                 *seat = Seat { address: seed.clone(), channel, next_seed: seat.next_seed };
             }
@@ -136,7 +145,7 @@ impl RemotePool {
             if seat.address == leader {
                 return true;
             }
-            match open(leader) {
+            match open(leader, self.tls.as_ref()) {
                 Ok(channel) => {
                     tracing::info!(leader, "following the token pool's leader");
                     seat.address = leader.to_owned();
@@ -282,7 +291,7 @@ impl TokenLeases for RemotePool {
             client.release(request).await
         })
         .await
-        .map(|proto::ReleaseResponse {}| ())
+        .map(|_| ())
         .map_err(failed)
     }
 }

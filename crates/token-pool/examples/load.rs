@@ -18,7 +18,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use token_pool::{EncryptionKeys, Pool, Settings};
+use token_pool::{Access, EncryptionKeys, Pool, Settings};
 use token_pool_rpc::RemotePool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,9 @@ async fn serve() {
         let _end = std::io::stdin().read_line(&mut String::new());
         asked_to_end.cancel();
     });
-    token_pool::serve(pool, listener, SecretString::from(SECRET), false, stop).await.unwrap();
+    token_pool::serve(pool, listener, Access { secret: SecretString::from(SECRET), tls: None }, false, stop)
+        .await
+        .unwrap();
     end.await.unwrap();
 }
 
@@ -68,7 +70,7 @@ async fn measure(rate: u32, seconds: u32) {
     let mut child = Command::new(myself).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut address = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-    let pool = RemotePool::connect(address.trim(), SecretString::from(SECRET)).unwrap();
+    let pool = RemotePool::connect(address.trim(), SecretString::from(SECRET), None).unwrap();
     for thousand in 0..TOKENS / 1_000 {
         pool.import((thousand * 1_000..(thousand + 1) * 1_000).map(token).collect()).await.unwrap();
     }

@@ -135,18 +135,19 @@ impl Pool {
         Ok(state.book.renew(leases, now))
     }
 
-    pub(crate) fn free(&self, leases: &[(LeaseId, LeaseOutcome)]) -> Result<(), Refused> {
+    /// Answers those that were not held any more: their releases changed nothing.
+    pub(crate) fn free(&self, leases: &[(LeaseId, LeaseOutcome)]) -> Result<Vec<LeaseId>, Refused> {
         if leases.len() > AT_ONCE_MAX {
             return Err(Refused::Invalid("at most 10,000 leases at once"));
         }
-        let mut changed_any = false;
+        let (mut changed_any, mut refused) = (false, Vec::new());
         {
             let mut state = self.state();
             state.leading()?;
             let now = self.now(&mut state);
             for (lease, outcome) in leases {
                 match state.book.release(*lease, *outcome, now) {
-                    Released::Unknown => self.metrics.released_unknown.inc(),
+                    Released::Unknown => refused.push(*lease),
                     Released::Freed { token, changed } => {
                         if changed {
                             changed_any = true;
@@ -159,11 +160,12 @@ impl Pool {
             }
             state.serve_waiters(now);
         }
+        self.metrics.released_unknown.inc_by(refused.len() as u64);
         if changed_any {
             self.unsaved.notify_one();
             self.changed.notify_one();
         }
-        Ok(())
+        Ok(refused)
     }
 }
 
@@ -190,6 +192,7 @@ impl TokenLeases for Pool {
     }
 
     async fn release(&self, leases: &[(LeaseId, LeaseOutcome)]) -> Result<(), PoolError> {
-        Ok(self.free(leases)?)
+        self.free(leases)?;
+        Ok(())
     }
 }

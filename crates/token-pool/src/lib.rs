@@ -37,5 +37,5 @@ mod watch;
 
 pub use keys::{EncryptionKeys, KeysError};
 pub use pool::{Pool, PoolStartError};
-pub use serve::{ServeError, serve};
+pub use serve::{Access, ServeError, serve};
 pub use settings::{Settings, Sources};

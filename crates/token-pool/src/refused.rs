@@ -47,7 +47,7 @@ impl From<Refused> for Status {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::NotLeader { leader } => Refusal::NotLeader { leader }.into(),
-            Refused::Invalid(why) => Self::invalid_argument(why),
+            Refused::Invalid(why) => token_pool_rpc::invalid("request", why),
             other => match PoolError::from(other) {
                 PoolError::Unavailable(text) => Self::unavailable(text),
                 PoolError::Denied(text) => Self::permission_denied(text),

@@ -1,4 +1,4 @@
-//! The pool over gRPC: the shared secret, deadlines and bounds, `grpc.health.v1`, reflection where asked for.
+//! The pool over gRPC: the shared secret or mutual TLS, deadlines and bounds, `grpc.health.v1`, reflection where asked for.
 //!
 //! It decides nothing: each call is parsed, handed to the pool, and its outcome written as a status.
 
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 use token_pool_rpc::proto::token_pool_server::{TokenPool, TokenPoolServer};
-use token_pool_rpc::{Malformed, Refusal, proto};
+use token_pool_rpc::{Malformed, MutualTls, Refusal, proto, unauthenticated};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Interceptor;
@@ -25,7 +25,10 @@ use tonic_health::ServingStatus;
 
 /// A thousand tokens with secrets of 4 KiB.
 const MESSAGE_MAX: usize = 8 * 1024 * 1024;
+/// Calls at once on one connection; what is more waits at the caller.
 const STREAMS_MAX: u32 = 1_024;
+/// Bytes of one call's metadata.
+const HEADERS_MAX: u32 = 16 * 1024;
 /// Longer than the longest wait for a token.
 const CALL_DEADLINE: Duration = Duration::from_secs(35);
 /// How long calls under way may take after the shutdown began.
@@ -39,11 +42,24 @@ pub enum ServeError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves until `shutdown` is cancelled, then lets calls under way end. Health answers without the secret; everything else needs it.
+/// How callers are known.
+pub struct Access {
+    /// What a caller shows.
+    pub secret: SecretString,
+    /// Where there is one, every caller has shown a certificate of its authority before anything is read; it may then leave the secret out,
+    /// but not show a wrong one.
+    pub tls: Option<MutualTls>,
+}
+
+/// Serves until `shutdown` is cancelled, then lets calls under way end. Health answers without the secret; everything else needs it,
+/// or a certificate.
+///
+/// # Errors
+/// A certificate that cannot be used, or a transport that fails.
 pub async fn serve(
     pool: Arc<Pool>,
     listener: TcpListener,
-    secret: SecretString,
+    access: Access,
     reflection: bool,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
@@ -51,7 +67,7 @@ pub async fn serve(
     let service = TokenPoolServer::new(Service { pool: Arc::clone(&pool), answered: Mutex::default() })
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let guard = Guard { digest: digest(secret.expose_secret()) };
+    let guard = Guard { digest: digest(access.secret.expose_secret()), certified: access.tls.is_some() };
     let reflection = reflection
         .then(|| {
             tonic_reflection::server::Builder::configure()
@@ -60,9 +76,14 @@ pub async fn serve(
         })
         .transpose()?;
 
-    let server = Server::builder()
+    let mut server = Server::builder();
+    if let Some(tls) = &access.tls {
+        server = server.tls_config(tls.server())?;
+    }
+    let server = server
         .timeout(CALL_DEADLINE)
         .max_concurrent_streams(STREAMS_MAX)
+        .http2_max_header_list_size(HEADERS_MAX)
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
         .add_service(health)
@@ -101,17 +122,17 @@ fn digest(secret: &str) -> [u8; 32] {
 #[derive(Clone)]
 struct Guard {
     digest: [u8; 32],
+    /// The connection has shown a certificate already.
+    certified: bool,
 }
 
 impl Interceptor for Guard {
     fn call(&mut self, request: Request<()>) -> Result<Request<()>, Status> {
-        let shown = request.metadata().get("authorization").and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
-        if bool::from(digest(shown).ct_eq(&self.digest)) {
-            Ok(request)
-        } else {
-            Err(Status::unauthenticated("the token pool's shared secret is missing or wrong"))
-        }
+        let Some(shown) = request.metadata().get("authorization") else {
+            return if self.certified { Ok(request) } else { Err(unauthenticated()) };
+        };
+        let shown = shown.to_str().ok().and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        if bool::from(digest(shown).ct_eq(&self.digest)) { Ok(request) } else { Err(unauthenticated()) }
     }
 }
 
@@ -185,8 +206,8 @@ impl TokenPool for Service {
     ) -> Result<Response<proto::ReleaseResponse>, Status> {
         let releases = request.into_inner().releases;
         let releases = releases.into_iter().map(proto::Release::parse).collect::<Result<Vec<_>, Malformed>>()?;
-        self.pool.free(&releases)?;
-        Ok(Response::new(proto::ReleaseResponse {}))
+        let refused = self.pool.free(&releases)?;
+        Ok(Response::new(proto::ReleaseResponse { refused: refused.iter().map(ToString::to_string).collect() }))
     }
 
     async fn import(&self, request: Request<proto::ImportRequest>) -> Result<Response<proto::ImportResponse>, Status> {

@@ -114,6 +114,16 @@ pub struct Pool {
     pub provisioner_url: Option<String>,
     /// How other processes reach this replica; `None`: by what it listens on.
     pub advertise_url: Option<String>,
+    /// `None`: the shared secret alone, over plain HTTP/2.
+    pub tls: Option<PoolTls>,
+}
+
+/// PEM files; nothing has been read yet.
+#[derive(Debug, Clone)]
+pub struct PoolTls {
+    pub authority: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
 }
 
 #[derive(Debug, Clone)]

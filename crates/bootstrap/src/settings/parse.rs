@@ -1,10 +1,10 @@
 //! From texts to [`Settings`]: every field with its bounds, then the pairs that must agree.
 
 use super::error::SettingError;
-use super::layers::Values;
+use super::layers::{Values, env_name};
 use super::{
-    Database, Dialect, Edge, Keeping, Listen, LogFormat, Pool, Redis, Role, Secrets, Settings, Simulator, Telemetry,
-    Upstream, Worker, show,
+    Database, Dialect, Edge, Keeping, Listen, LogFormat, Pool, PoolTls, Redis, Role, Secrets, Settings, Simulator,
+    Telemetry, Upstream, Worker, show,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -95,7 +95,7 @@ fn pool(values: &Values) -> Result<Pool, SettingError> {
         return Err(above("MIN_TOKENS", min, "MAX_TOKENS", max));
     }
     Ok(Pool {
-        url: values.urls("token_pool_url", &["http"])?,
+        url: values.urls("token_pool_url", &["https", "http"])?,
         min,
         max,
         token_concurrency: values.whole("token_max_concurrency", 1..=10_000)?,
@@ -103,8 +103,37 @@ fn pool(values: &Values) -> Result<Pool, SettingError> {
         health_check_interval: values.millis("health_check_interval", 1_000..=86_400_000)?,
         source_path: values.text("token_source_path").map(PathBuf::from),
         provisioner_url: values.url("token_provisioner_url", &["https", "http"])?,
-        advertise_url: values.url("grpc_advertise_url", &["http"])?,
+        advertise_url: values.url("grpc_advertise_url", &["https", "http"])?,
+        tls: pool_tls(values)?,
     })
+}
+
+/// All three or none; and then no address of the pool is a plain one.
+fn pool_tls(values: &Values) -> Result<Option<PoolTls>, SettingError> {
+    const FILES: [&str; 3] = ["token_pool_tls_ca_file", "token_pool_tls_cert_file", "token_pool_tls_key_file"];
+    let given = FILES.map(|path| values.text(path).map(PathBuf::from));
+    let missing = FILES.iter().zip(&given).find(|(_, file)| file.is_none()).map(|(path, _)| env_name(path));
+    let tls = match (given, missing) {
+        ([Some(authority), Some(certificate), Some(key)], _) => Some(PoolTls { authority, certificate, key }),
+        ([None, None, None], _) => None,
+        (_, missing) => {
+            let missing = missing.unwrap_or_default();
+            return Err(SettingError::Conflict(format!(
+                "{missing} is not set though others of TOKEN_POOL_TLS_… are: all three or none"
+            )));
+        }
+    };
+    let (wrong, scheme) = if tls.is_some() { ("http://", "https://") } else { ("https://", "http://") };
+    for path in ["token_pool_url", "grpc_advertise_url"] {
+        if values.get(path).split(',').any(|url| url.trim().starts_with(wrong)) {
+            let name = env_name(path);
+            let files = if tls.is_some() { "are set" } else { "are not set" };
+            return Err(SettingError::Conflict(format!(
+                "{name} begins with {wrong} though the files of TOKEN_POOL_TLS_… {files}: it must be {scheme}"
+            )));
+        }
+    }
+    Ok(tls)
 }
 
 fn secrets(values: &Values) -> Result<Secrets, SettingError> {

@@ -129,6 +129,29 @@ fn settings_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn the_token_pools_certificates_come_all_or_none_and_with_https() {
+    let files = [
+        ("TOKEN_POOL_TLS_CA_FILE", "/x/ca.pem"),
+        ("TOKEN_POOL_TLS_CERT_FILE", "/x/cert.pem"),
+        ("TOKEN_POOL_TLS_KEY_FILE", "/x/key.pem"),
+    ];
+    for left_out in files {
+        let two: Vec<_> = files.into_iter().filter(|file| *file != left_out).collect();
+        let line = refusal(Role::Simulator, &two);
+        assert!(line.starts_with(left_out.0) && line.contains("all three or none"), "{line}");
+    }
+    let with = |url| [&files[..], &[("TOKEN_POOL_URL", url)]].concat();
+    let line = refusal(Role::Simulator, &with("https://a:1,http://b:2"));
+    assert!(line.starts_with("TOKEN_POOL_URL begins with http://") && line.ends_with("it must be https://"), "{line}");
+    let line = refusal(Role::Simulator, &[("TOKEN_POOL_URL", "https://a:1")]);
+    assert!(line.starts_with("TOKEN_POOL_URL begins with https://") && line.ends_with("it must be http://"), "{line}");
+    let line = refusal(Role::Simulator, &[("GRPC_ADVERTISE_URL", "https://a:1")]);
+    assert!(line.starts_with("GRPC_ADVERTISE_URL begins with https://"), "{line}");
+    let settings = load(Role::Simulator, &with("https://a:1,https://b:2"), None).unwrap();
+    assert_eq!(settings.pool.tls.unwrap().key, PathBuf::from("/x/key.pem"));
+}
+
+#[test]
 fn each_executable_asks_for_what_it_uses_and_for_nothing_else() {
     let database = ("DATABASE_URL", "postgres://app@127.0.0.1/x");
     let pool = ("TOKEN_POOL_URL", "http://127.0.0.1:50051");

@@ -9,6 +9,7 @@ mod bad_upstream;
 mod broker_gone;
 mod chaos;
 mod credits;
+mod dry_pool;
 mod first_try;
 mod held_up_ledger;
 mod hostile;

@@ -1,6 +1,6 @@
-//! The token pool's leader killed under load, both replicas away for a while, a token revoked in use: told by the simulator's own log.
+//! The token pool's leader killed and frozen under load, both replicas away for a while, a token revoked in use: told by the simulator's own log.
 
-use crate::system::{Customer, Mode, TestApp, until};
+use crate::system::{Customer, Mode, Signal, TestApp, until};
 use domain::ids::GenerationId;
 use serde_json::json;
 use std::collections::HashSet;
@@ -86,6 +86,25 @@ async fn a_killed_leader_doubles_and_loses_no_lease_and_workers_go_on_within_5_s
 }
 
 #[tokio::test]
+async fn a_leader_that_was_frozen_wakes_as_a_follower_and_doubles_nothing() {
+    let (mut app, customer, ids) = loaded(500).await;
+    let first_leads = app.process("token-pool").log().contains("leading the token pool");
+    let (leader, heir) = if first_leads { ("token-pool", "token-pool-2") } else { ("token-pool-2", "token-pool") };
+    app.process(leader).signal(Signal::Freeze);
+    until("the other one leads", Duration::from_secs(20), async || {
+        app.process(heir).log().contains("leading the token pool").then_some(())
+    })
+    .await;
+    app.process(leader).signal(Signal::Thaw);
+    until("it knows", Duration::from_secs(20), async || {
+        app.process(leader).log().contains("no longer leading the token pool").then_some(())
+    })
+    .await;
+    nothing_was_doubled_or_lost(&app, &customer, &ids).await;
+    app.stops().await;
+}
+
+#[tokio::test]
 async fn with_no_pool_at_all_work_waits_and_goes_on_within_5_s_of_its_return() {
     let (mut app, customer, mut ids) = loaded(400).await;
     for name in ["token-pool", "token-pool-2"] {
@@ -103,6 +122,23 @@ async fn with_no_pool_at_all_work_waits_and_goes_on_within_5_s_of_its_return() {
     assert_eq!(taken.iter().filter(|at| (away..back - 1_000).contains(*at)).count(), 0, "submitted without a token");
     let first = taken.iter().find(|at| **at >= back).unwrap() - back;
     assert!(first < 5_000, "the first submission came after {first} ms");
+    app.stops().await;
+}
+
+#[tokio::test]
+async fn over_mutual_tls_work_goes_on_through_a_failover() {
+    let mut app = TestApp::production().with_certificates().start().await;
+    app.upstream.behaves(json!({"render_seconds": {"min": 0.1, "max": 0.2}, "latency_ms": 2})).await;
+    let customer = app.operator.opens_unlimited_account().await;
+    let mut ids = customer.submits_many(20).await;
+    app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
+    let first_leads = app.process("token-pool").log().contains("leading the token pool");
+    let (leader, heir) = if first_leads { ("token-pool", "token-pool-2") } else { ("token-pool-2", "token-pool") };
+    app.kills(leader).await;
+    ids.extend(customer.submits_many(20).await);
+    app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
+    customer.has_all_of(&ids).await;
+    assert!(app.process(heir).log().contains("ready https://"));
     app.stops().await;
 }
 

@@ -4,7 +4,7 @@ mod pool;
 mod stores;
 mod upstreams;
 
-pub use pool::{OwnPool, own_pool, pool_settings, remote_pool};
+pub use pool::{OwnPool, own_pool, pool_settings, pool_tls, remote_pool};
 pub use stores::{Stores, stores};
 pub use upstreams::{Bundled, bundled_simulator, simulator_script, upstream};
 

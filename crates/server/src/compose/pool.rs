@@ -1,18 +1,23 @@
 //! The token pool: within the process, or elsewhere over gRPC.
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use bootstrap::Settings;
 use domain::ids::WorkerId;
 use domain::ports::{Backends, Upstream};
 use prometheus::Registry;
 use secrecy::{ExposeSecret, SecretString};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use token_pool::{EncryptionKeys, Pool};
-use token_pool_rpc::RemotePool;
+use token_pool_rpc::{MutualTls, RemotePool};
 use tokio_util::sync::CancellationToken;
 
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
+/// Many certificates; no key or chain is larger.
+const PEM_MAX: u64 = 256 * 1024;
 
 /// A pool within the process. It outlives the services that lease from it.
 pub struct OwnPool {
@@ -87,7 +92,28 @@ pub async fn own_pool(
 /// An address or a secret that cannot be used.
 pub fn remote_pool(settings: &Settings) -> anyhow::Result<Option<Arc<RemotePool>>> {
     let Some(url) = &settings.pool.url else { return Ok(None) };
-    Ok(Some(RemotePool::connect(url, internal(settings)?).context("TOKEN_POOL_URL")?))
+    Ok(Some(RemotePool::connect(url, internal(settings)?, pool_tls(settings)?).context("TOKEN_POOL_URL")?))
+}
+
+/// What the pool and its callers show each other, where the settings name it.
+///
+/// # Errors
+/// A file that cannot be read, or one that is not what it should be.
+pub fn pool_tls(settings: &Settings) -> anyhow::Result<Option<MutualTls>> {
+    let Some(files) = &settings.pool.tls else { return Ok(None) };
+    let authority = pem("TOKEN_POOL_TLS_CA_FILE", &files.authority)?;
+    let certificate = pem("TOKEN_POOL_TLS_CERT_FILE", &files.certificate)?;
+    let key = pem("TOKEN_POOL_TLS_KEY_FILE", &files.key)?;
+    Ok(Some(MutualTls::from_pem(&authority, &certificate, &key).context("TOKEN_POOL_TLS_…_FILE")?))
+}
+
+fn pem(setting: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
+    let named = || format!("{setting}={}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).with_context(named)?;
+    file.take(PEM_MAX + 1).read_to_end(&mut bytes).with_context(named)?;
+    ensure!(bytes.len() as u64 <= PEM_MAX, "{}: it is larger than {PEM_MAX} bytes", named());
+    Ok(bytes)
 }
 
 fn internal(settings: &Settings) -> anyhow::Result<SecretString> {

@@ -43,7 +43,7 @@ async fn a_follower_s_callers_are_led_to_the_leader() {
 
     // The leader resigns as it stops, and the other takes over; its callers find out by themselves.
     let both = format!("{},{}", leader.address, follower.address);
-    let client = RemotePool::connect(&both, SecretString::from(SECRET)).unwrap();
+    let client = RemotePool::connect(&both, SecretString::from(SECRET), None).unwrap();
     client.stats().await.unwrap();
     leader.stop().await;
     let begun = Instant::now();
@@ -59,7 +59,7 @@ async fn a_killed_leader_s_leases_are_neither_doubled_nor_lost() {
     let leader = Doomed::start(&ledger.at, 0, brief);
     let heir = Replica::start(&ledger.at, brief).await;
     let both = format!("{},{}", leader.replica.address, heir.address);
-    let client = RemotePool::connect(&both, SecretString::from(SECRET)).unwrap();
+    let client = RemotePool::connect(&both, SecretString::from(SECRET), None).unwrap();
     import(&*client, 2, 2).await;
     ledger.at.customer_of(10).await.submit_many(3).await;
 

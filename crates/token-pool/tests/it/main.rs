@@ -4,8 +4,10 @@
 
 mod adopting;
 mod book_model;
+mod certifying;
 mod failing_over;
 mod healing;
+mod hostile;
 mod importing;
 mod leasing;
 mod parting;

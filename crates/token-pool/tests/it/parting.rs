@@ -17,7 +17,7 @@ async fn an_answer_that_was_eaten_is_given_again_and_leaks_nothing() {
     let replica = Replica::start(&ledger.at, |settings| settings.grant_hold = Duration::from_secs(60)).await;
     import(&*replica.client, 4, 25).await;
     let proxy = Proxy::before(&replica.address).await;
-    let client = RemotePool::connect(&proxy.address, SecretString::from(SECRET)).unwrap();
+    let client = RemotePool::connect(&proxy.address, SecretString::from(SECRET), None).unwrap();
     let mut held = Vec::new();
     for round in 1..=5 {
         proxy.now(Mode::EatAnswers);
@@ -44,7 +44,7 @@ async fn a_worker_that_is_parted_from_the_pool_keeps_its_work_s_leases_and_gets_
     import(&*replica.client, 1, 2).await;
     ledger.at.customer_of(10).await.submit().await;
     let proxy = Proxy::before(&replica.address).await;
-    let client = RemotePool::connect(&proxy.address, SecretString::from(SECRET)).unwrap();
+    let client = RemotePool::connect(&proxy.address, SecretString::from(SECRET), None).unwrap();
     let worker = ledger.at.worker().await;
     let [named, unnamed] = &leases(&*client, any(worker.id, 2)).await[..] else { panic!("two") };
     let reference = LeaseRef { lease_id: named.lease_id, token_id: named.token_id };

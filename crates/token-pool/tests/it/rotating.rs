@@ -111,7 +111,7 @@ async fn rotation_under_load_survives_ten_killed_leaders() {
     };
     let mut replicas = [start(0), start(0)];
     let both = replicas.each_ref().map(|doomed| doomed.replica.address.clone()).join(",");
-    let client = RemotePool::connect(&both, SecretString::from(SECRET)).unwrap();
+    let client = RemotePool::connect(&both, SecretString::from(SECRET), None).unwrap();
     let secrets: HashMap<_, _> =
         ids.into_iter().zip((0..).map(|number| format!("upstream-secret-{number:05}"))).collect();
     let secrets = Arc::new(secrets);

@@ -34,7 +34,7 @@ async fn without_the_secret_only_health_answers() {
     assert_eq!(raw.stats(wrong).await.unwrap_err().code(), Code::Unauthenticated);
     assert!(raw.stats(authorized(proto::StatsRequest {})).await.is_ok());
 
-    let stranger = RemotePool::connect(&replica.address, SecretString::from("another")).unwrap();
+    let stranger = RemotePool::connect(&replica.address, SecretString::from("another"), None).unwrap();
     assert!(matches!(stranger.list().await, Err(PoolError::Denied(_))));
     assert!(stranger.probe(true).check().await.is_err());
     let probe = replica.client.probe(false);
@@ -110,12 +110,12 @@ async fn a_repeat_of_a_lost_answer_brings_the_same_leases() {
 #[tokio::test]
 async fn a_pool_that_is_away_is_unavailable_within_the_deadline() {
     for url in ["", "127.0.0.1:50051", "ftp://127.0.0.1:1", "https://127.0.0.1:1", "http://"] {
-        let refused = RemotePool::connect(url, SecretString::from(SECRET)).err();
+        let refused = RemotePool::connect(url, SecretString::from(SECRET), None).err();
         assert!(matches!(refused, Some(ConnectError::Url)), "{url}");
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
-    let hanging = RemotePool::connect(&nobody, SecretString::from(SECRET)).unwrap();
+    let hanging = RemotePool::connect(&nobody, SecretString::from(SECRET), None).unwrap();
     let begun = Instant::now();
     assert!(matches!(hanging.stats().await, Err(PoolError::Unavailable(_))), "accepted, never answered");
     drop(listener);

@@ -9,8 +9,8 @@ use domain::token::{
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use token_pool::{EncryptionKeys, Pool, Settings};
-use token_pool_rpc::RemotePool;
+use token_pool::{Access, EncryptionKeys, Pool, Settings};
+use token_pool_rpc::{MutualTls, RemotePool};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,18 @@ pub(crate) fn settings(at: &Fixture) -> Settings {
     }
 }
 
+/// How a replica shows itself.
+struct Edge {
+    tls: Option<MutualTls>,
+    reflection: bool,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self { tls: None, reflection: true }
+    }
+}
+
 /// A replica that serves, and a client of it alone.
 pub(crate) struct Replica {
     pub(crate) pool: Arc<Pool>,
@@ -72,7 +84,18 @@ impl Replica {
         upstream: Option<Arc<dyn Upstream>>,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), at, upstream, change).await
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), at, upstream, Edge::default(), change).await
+    }
+
+    /// As [`Replica::start`], with certificates; its client shows the same one.
+    pub(crate) async fn start_certified(at: &Fixture, tls: MutualTls) -> Self {
+        let edge = Edge { tls: Some(tls), ..Edge::default() };
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), at, None, edge, |_| {}).await
+    }
+
+    pub(crate) async fn start_reflecting(at: &Fixture, reflection: bool) -> Self {
+        let edge = Edge { reflection, ..Edge::default() };
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), at, None, edge, |_| {}).await
     }
 
     #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test's runtime")]
@@ -80,18 +103,21 @@ impl Replica {
         listener: TcpListener,
         at: &Fixture,
         upstream: Option<Arc<dyn Upstream>>,
+        edge: Edge,
         change: impl FnOnce(&mut Settings),
     ) -> Self {
-        let address = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if edge.tls.is_some() { "https" } else { "http" };
+        let address = format!("{scheme}://{}", listener.local_addr().unwrap());
         let mut settings = Settings { address: address.clone(), ..settings(at) };
         change(&mut settings);
         let shutdown = CancellationToken::new();
         let registry = prometheus::Registry::new();
         let store: Arc<dyn Tokens> = at.tokens.clone();
         let pool = Pool::start(settings, store, at.clock.clone(), upstream, &registry, shutdown.clone()).await.unwrap();
-        let served = token_pool::serve(pool.clone(), listener, SecretString::from(SECRET), true, shutdown.clone());
+        let access = Access { secret: SecretString::from(SECRET), tls: edge.tls.clone() };
+        let served = token_pool::serve(pool.clone(), listener, access, edge.reflection, shutdown.clone());
         let serving = tokio::spawn(async move { served.await.unwrap() });
-        let client = RemotePool::connect(&address, SecretString::from(SECRET)).unwrap();
+        let client = RemotePool::connect(&address, SecretString::from(SECRET), edge.tls).unwrap();
         Self { pool, client, address, registry, shutdown, serving }
     }
 
@@ -128,7 +154,7 @@ impl Doomed {
         let start = || {
             runtime.block_on(async {
                 let listener = until(async || TcpListener::bind(("127.0.0.1", port)).await.ok()).await;
-                Replica::start_on(listener, at, None, change).await
+                Replica::start_on(listener, at, None, Edge::default(), change).await
             })
         };
         let replica = std::thread::scope(|scope| scope.spawn(start).join().unwrap());

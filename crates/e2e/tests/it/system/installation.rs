@@ -67,7 +67,8 @@ impl Installation {
                 let migrated = run_to_end(&["son1k", "migrate"], &self.environment, &self.folder, longest).await;
                 assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
                 self.pools = ["token-pool", "token-pool-2"].map(|name| (name, ports::free().to_string()));
-                let urls = self.pools.each_ref().map(|(_, port)| format!("http://127.0.0.1:{port}"));
+                let scheme = if self.environment.contains_key("TOKEN_POOL_TLS_KEY_FILE") { "https" } else { "http" };
+                let urls = self.pools.each_ref().map(|(_, port)| format!("{scheme}://127.0.0.1:{port}"));
                 for (name, _) in self.pools.clone() {
                     self.runs_pool(name).await;
                 }

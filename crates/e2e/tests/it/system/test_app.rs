@@ -8,6 +8,7 @@ use super::proxy::Proxy;
 use super::redis::Redis;
 use super::tap::{Completing, Tap};
 use super::upstream::Upstream;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(crate) struct Builder {
     gateways: usize,
     tapped: bool,
     own_redis: bool,
+    certified: bool,
 }
 
 pub(crate) struct TestApp {
@@ -62,6 +64,7 @@ impl TestApp {
             gateways: 1,
             tapped: false,
             own_redis: false,
+            certified: false,
         }
     }
 
@@ -110,6 +113,12 @@ impl Builder {
         self
     }
 
+    /// The token pool and its callers show each other certificates.
+    pub(crate) const fn with_certificates(mut self) -> Self {
+        self.certified = true;
+        self
+    }
+
     /// Starts everything and waits until it is ready, with tokens in the pool.
     pub(crate) async fn start(self) -> TestApp {
         let mut installation = Installation::new(self.mode);
@@ -147,6 +156,14 @@ impl Builder {
         for (name, value) in &self.settings {
             installation.set([(*name, value.as_str())]);
         }
+        if self.certified {
+            let [ca, certificate, key] = certificates(&installation.folder);
+            installation.set([
+                ("TOKEN_POOL_TLS_CA_FILE", ca.as_str()),
+                ("TOKEN_POOL_TLS_CERT_FILE", certificate.as_str()),
+                ("TOKEN_POOL_TLS_KEY_FILE", key.as_str()),
+            ]);
+        }
         if self.own_redis {
             let redis = installation.redis.insert(Redis::start().await).url();
             installation.set([("REDIS_URL", redis.as_str())]);
@@ -169,6 +186,20 @@ impl Builder {
         }
         TestApp { url, urls, operator, upstream, installation }
     }
+}
+
+/// An authority's certificate, one that it signed for this machine, and its key; as files.
+fn certificates(folder: &Path) -> [String; 3] {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    [("ca", authority.pem()), ("certificate", certificate.pem()), ("key", key.serialize_pem())].map(|(name, pem)| {
+        let path = folder.join(format!("{name}.pem"));
+        std::fs::write(&path, pem).unwrap();
+        path.display().to_string()
+    })
 }
 
 impl TestApp {

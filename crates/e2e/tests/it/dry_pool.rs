@@ -1,0 +1,53 @@
+//! A pool that cannot serve: each of its tokens is out of credit. What is submitted waits, says why, and none of it fails.
+
+use crate::system::{Mode, TestApp, until};
+use client::PageQuery;
+use domain::state::Status;
+use serde_json::json;
+use std::time::Duration;
+
+async fn with_none_usable_generations_wait_and_none_fails(mode: Mode) {
+    let app = TestApp::in_mode(mode).start().await;
+    let renders = json!({"min": 0.1, "max": 0.2});
+    app.upstream
+        .behaves(json!({"render_seconds": renders, "fail": [{"kind": "out_of_credit", "probability": 1}]}))
+        .await;
+    let customer = app.operator.opens_unlimited_account().await;
+    let ids = customer.submits_many(80).await;
+    let admin = app.operator.client.admin();
+    let pool = until("no token is left", Duration::from_secs(60), async || {
+        let pool = admin.pool().await.unwrap();
+        (pool.usable == 0).then_some(pool)
+    })
+    .await;
+    assert_eq!((pool.status.as_str(), pool.exhausted), ("empty", 60));
+    let waiting = *ids.iter().next().unwrap();
+    until("it says what it waits for", Duration::from_secs(30), async || {
+        let told = customer.client.explain(waiting).await.unwrap().waiting_on;
+        (told.as_deref() == Some("upstream_tokens")).then_some(())
+    })
+    .await;
+    assert_eq!(app.operator.queue().await.waiting, 80);
+    assert_eq!(customer.lists(Some(Status::Queued)).await.len(), 80, "each waits, none has failed");
+
+    // Topped up, and the operator says so: each token comes back through its trial.
+    app.upstream.behaves(json!({"render_seconds": renders, "fail": []})).await;
+    for token in admin.tokens(&PageQuery::of(100)).await.unwrap().data {
+        admin.reinstate_token(token.id).await.unwrap();
+    }
+    app.operator.sees_the_queue_empty(Duration::from_secs(120)).await;
+    customer.has_all_of(&ids).await;
+    assert_eq!(admin.pool().await.unwrap().status, "ok");
+    app.operator.proves_the_books().await;
+    app.stops().await;
+}
+
+#[tokio::test]
+async fn embedded_with_none_usable_generations_wait_and_none_fails() {
+    with_none_usable_generations_wait_and_none_fails(Mode::Embedded).await;
+}
+
+#[tokio::test]
+async fn production_with_none_usable_generations_wait_and_none_fails() {
+    with_none_usable_generations_wait_and_none_fails(Mode::Production).await;
+}
