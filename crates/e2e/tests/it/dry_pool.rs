@@ -6,21 +6,33 @@ use domain::state::Status;
 use serde_json::json;
 use std::time::Duration;
 
+/// The last event that the pool's leader has written is this one.
+async fn tells(app: &mut TestApp, event: &str) {
+    until(event, Duration::from_secs(20), async || {
+        let log = app.leader_of_the_pool().log();
+        let last = log.lines().rev().find(|line| line.contains("event=\"token_pool."))?;
+        last.contains(event).then_some(())
+    })
+    .await;
+}
+
 async fn with_none_usable_generations_wait_and_none_fails(mode: Mode) {
-    let app = TestApp::in_mode(mode).start().await;
+    let mut app = TestApp::in_mode(mode).start().await;
     let renders = json!({"min": 0.1, "max": 0.2});
     app.upstream
         .behaves(json!({"render_seconds": renders, "fail": [{"kind": "out_of_credit", "probability": 1}]}))
         .await;
     let customer = app.operator.opens_unlimited_account().await;
     let ids = customer.submits_many(80).await;
-    let admin = app.operator.client.admin();
+    let admin = app.operator.client.clone();
+    let admin = admin.admin();
     let pool = until("no token is left", Duration::from_secs(60), async || {
         let pool = admin.pool().await.unwrap();
         (pool.usable == 0).then_some(pool)
     })
     .await;
     assert_eq!((pool.status.as_str(), pool.exhausted), ("empty", 60));
+    tells(&mut app, "token_pool.low").await;
     let waiting = *ids.iter().next().unwrap();
     until("it says what it waits for", Duration::from_secs(30), async || {
         let told = customer.client.explain(waiting).await.unwrap().waiting_on;
@@ -38,6 +50,7 @@ async fn with_none_usable_generations_wait_and_none_fails(mode: Mode) {
     app.operator.sees_the_queue_empty(Duration::from_secs(120)).await;
     customer.has_all_of(&ids).await;
     assert_eq!(admin.pool().await.unwrap().status, "ok");
+    tells(&mut app, "token_pool.well").await;
     app.operator.proves_the_books().await;
     app.stops().await;
 }

@@ -207,6 +207,17 @@ impl TestApp {
         self.installation.process(name)
     }
 
+    /// The process that leads the pool, as its log says.
+    pub(crate) fn leader_of_the_pool(&mut self) -> &mut Process {
+        let names: &[&str] = match self.installation.mode {
+            Mode::Embedded => &["son1k"],
+            Mode::Production => &["token-pool", "token-pool-2"],
+        };
+        let leads = |name: &&&str| self.installation.process(name).log().contains("leading the token pool");
+        let name = names.iter().find(leads).unwrap_or_else(|| panic!("nobody leads"));
+        self.process(name)
+    }
+
     /// `kill -9`, and gone.
     pub(crate) async fn kills(&mut self, name: &str) {
         self.installation.process(name).kill().await;
