@@ -1,6 +1,6 @@
 //! What people type. Parsing alone: each command's work is in the file of its name.
 
-use crate::{admin, demo, gateway, healthcheck, launch, load, migrate, simulator, token_pool, up, worker};
+use crate::{admin, demo, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, up, worker};
 use bootstrap::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -23,6 +23,16 @@ pub struct Common {
 pub struct Service {
     #[command(flatten)]
     pub common: Common,
+    /// Without one: serve.
+    #[command(subcommand)]
+    pub command: Option<Aside>,
+}
+
+/// What a service's executable does besides serving: its image holds nothing else.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub enum Aside {
+    /// Ask this machine's service whether it is ready; for containers
+    Healthcheck,
 }
 
 /// Son1k: a dependable public API over slow, rate-limited generation upstreams.
@@ -45,6 +55,8 @@ pub enum Command {
     Migrate,
     /// Ask this machine's service whether it is ready; for containers
     Healthcheck,
+    /// Make the secrets that the services of an installation and their stores share, each in a file; those that are there stay
+    Secrets(secrets::Arguments),
     /// Operate a running gateway
     #[command(subcommand)]
     Admin(admin::Command),
@@ -54,8 +66,11 @@ pub enum Command {
 
 /// The executable of `role`'s service.
 pub fn service(role: Role) -> ExitCode {
-    let Common { config, print_config } = Service::parse().common;
+    let Service { common: Common { config, print_config }, command } = Service::parse();
     let config = config.as_deref();
+    if let Some(Aside::Healthcheck) = command {
+        return launch::launch(Role::Operator, config, print_config, healthcheck::healthcheck);
+    }
     match role {
         Role::Gateway => launch::launch(role, config, print_config, gateway::gateway),
         Role::Worker => launch::launch(role, config, print_config, worker::worker),
@@ -76,6 +91,9 @@ pub fn son1k() -> ExitCode {
         }),
         Command::Migrate => launch::launch(Role::Migrate, config, print_config, migrate::migrate),
         Command::Healthcheck => launch::launch(Role::Operator, config, print_config, healthcheck::healthcheck),
+        Command::Secrets(arguments) => launch::launch(Role::Operator, config, print_config, |settings, _| async move {
+            secrets::secrets(&settings, &arguments)
+        }),
         Command::Admin(command) => {
             launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, command))
         }

@@ -5,8 +5,8 @@
 //!
 //! * [`launch`]: what every process does around its service
 //! * [`compose`]: from settings to ports
-//! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`simulator`], [`migrate`], [`admin`],
-//!   [`demo`], [`load`], [`healthcheck`]
+//! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`simulator`], [`migrate`],
+//!   [`secrets`], [`admin`], [`demo`], [`load`], [`healthcheck`]
 //! * [`command_line`]: what people type
 
 pub mod admin;
@@ -19,6 +19,7 @@ pub mod healthcheck;
 pub mod launch;
 pub mod load;
 pub mod migrate;
+pub mod secrets;
 pub mod simulator;
 pub mod tier_keys;
 pub mod token_pool;

@@ -1,6 +1,7 @@
 //! Secrets that a local mode makes for itself: made once, kept in `DATA_DIR/secrets`, readable by their owner alone.
 //!
 //! A file appears whole or not at all, and the first to make it wins: two processes that start at once read the same secret.
+//! `son1k secrets` keeps those of a whole installation by the same rules, in a folder of its own choice.
 
 use super::error::SettingError;
 use base64::Engine;
@@ -22,7 +23,8 @@ pub(super) fn make_or_read(data_dir: &Path, name: &str) -> Result<String, Settin
     }
 }
 
-fn fresh(name: &str) -> String {
+/// A new secret of the form that the setting `name` asks for.
+pub(super) fn fresh(name: &str) -> String {
     let random: [u8; 32] = rand::random();
     match name {
         "token_encryption_keys" => format!("local:{}", STANDARD.encode(random)),
@@ -41,32 +43,55 @@ fn unusable(data_dir: &Path, error: &io::Error) -> SettingError {
 }
 
 pub(super) fn kept(data_dir: &Path, name: &str) -> Result<Option<String>, SettingError> {
-    match fs::read_to_string(folder(data_dir).join(name)) {
-        Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
-        Ok(_) => Err(unusable(data_dir, &io::Error::other(format!("secrets/{name} is empty")))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(data_dir, &error)),
-    }
+    read(&folder(data_dir).join(name)).map_err(|error| unusable(data_dir, &error))
 }
 
 pub(super) fn keep(data_dir: &Path, name: &str, text: &str) -> Result<String, SettingError> {
-    let write = || -> io::Result<()> {
-        let folder = folder(data_dir);
-        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-        let passing = folder.join(format!(".{name}.{:016x}", rand::random::<u64>()));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&passing)?;
-        file.write_all(text.as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        // A link fails where the name is taken: the first wins, and nobody ever sees half a file.
-        let linked = fs::hard_link(&passing, folder.join(name));
-        fs::remove_file(&passing)?;
-        match linked {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => fs::File::open(&folder)?.sync_all(),
-        }
+    keep_in(&folder(data_dir), name, text, Readers::Owner).map_err(|error| unusable(data_dir, &error))
+}
+
+/// Who may read a file that is kept, and its folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// The user that made it.
+    Owner,
+    /// Every user that the folder is shown to: for a folder that one container alone mounts, under a user of its own.
+    Everyone,
+}
+
+fn read(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => Ok(Some(text.trim().to_owned())),
+        Ok(_) => Err(io::Error::other(format!("{} is empty", path.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps `text` in `folder`, which is made if need be, unless there is a file `name` already: answers what is kept.
+pub(super) fn keep_in(folder: &Path, name: &str, text: &str, readers: Readers) -> io::Result<String> {
+    let path = folder.join(name);
+    if let Some(kept) = read(&path)? {
+        return Ok(kept);
+    }
+    let (of_folder, of_file) = match readers {
+        Readers::Owner => (0o700, 0o600),
+        Readers::Everyone => (0o755, 0o444),
     };
-    write().map_err(|error| unusable(data_dir, &error))?;
-    kept(data_dir, name)?.ok_or_else(|| unusable(data_dir, &io::Error::other(format!("secrets/{name} went away"))))
+    DirBuilder::new().recursive(true).mode(of_folder).create(folder)?;
+    fs::set_permissions(folder, Permissions::from_mode(of_folder))?;
+    let passing = folder.join(format!(".{name}.{:016x}", rand::random::<u64>()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&passing)?;
+    file.write_all(text.trim_end().as_bytes())?;
+    file.write_all(b"\n")?;
+    file.set_permissions(Permissions::from_mode(of_file))?;
+    file.sync_all()?;
+    // A link fails where the name is taken: the first wins, and nobody ever sees half a file.
+    let linked = fs::hard_link(&passing, &path);
+    fs::remove_file(&passing)?;
+    match linked {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => fs::File::open(folder)?.sync_all()?,
+    }
+    read(&path)?.ok_or_else(|| io::Error::other(format!("{} went away", path.display())))
 }

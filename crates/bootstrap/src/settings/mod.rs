@@ -12,6 +12,7 @@ mod show;
 
 pub use error::SettingError;
 pub use layers::Sources;
+pub use made::Readers;
 pub use roles::Role;
 
 use domain::api_key::ApiKey;
@@ -258,4 +259,17 @@ pub fn kept_secret(data_dir: &Path, name: &str) -> Result<Option<String>, Settin
 /// When the folder cannot be written or read.
 pub fn keep_secret(data_dir: &Path, name: &str, text: &str) -> Result<String, SettingError> {
     made::keep(data_dir, name, text)
+}
+
+/// A new secret of the form that the setting `name` asks for.
+pub fn fresh_secret(name: &str) -> String {
+    made::fresh(name)
+}
+
+/// Keeps `text` as the file `name` of `folder`, unless there is one already: answers the one that is kept, without white space around it.
+///
+/// # Errors
+/// When the folder cannot be made, written or read, or the file that is there is empty.
+pub fn keep_file(folder: &Path, name: &str, text: &str, readers: Readers) -> std::io::Result<String> {
+    made::keep_in(folder, name, text, readers)
 }

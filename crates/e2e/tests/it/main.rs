@@ -24,3 +24,4 @@ mod song;
 mod streams;
 mod system;
 mod tidy;
+mod tidy_deployment;

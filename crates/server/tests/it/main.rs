@@ -5,4 +5,5 @@
 mod demo;
 mod processes;
 mod refusals;
+mod secrets;
 mod up;

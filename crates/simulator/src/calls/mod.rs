@@ -7,6 +7,7 @@ mod media;
 mod status;
 mod steer;
 
+use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 
 pub(crate) fn routes(config: &mut ServiceConfig) {
@@ -20,5 +21,11 @@ pub(crate) fn routes(config: &mut ServiceConfig) {
         .route("/image/{id}.svg", web::get().to(media::image))
         .route("/_simulator", web::get().to(steer::show))
         .route("/_simulator", web::put().to(steer::change))
-        .route("/_simulator/log", web::get().to(steer::log));
+        .route("/_simulator/log", web::get().to(steer::log))
+        // No upstream has it: for the container's health, unscripted and unlogged.
+        .route("/readyz", web::get().to(ready));
+}
+
+async fn ready() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
