@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Settings that a container is never told: they are for one process on one machine, or for whoever types.
-const NOT_FOR_CONTAINERS: [&str; 6] =
-    ["BUNDLED_SIMULATOR", "DATA_DIR", "HOST", "MAKE_SECRETS", "SIMULATOR_PORT", "WORKER_ONLY"];
+/// Settings that a container is never told: they are for one process on one machine, or the same for all where each has its own.
+const NOT_FOR_CONTAINERS: [&str; 7] =
+    ["BUNDLED_SIMULATOR", "DATA_DIR", "HOST", "MAKE_SECRETS", "OTEL_SERVICE_NAME", "SIMULATOR_PORT", "WORKER_ONLY"];
 
 /// Variables of others: images and platforms.
 const OTHERS: [&str; 12] = [
@@ -83,7 +83,8 @@ fn variables(text: &str) -> BTreeSet<String> {
             let start = before.rfind(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
             let start = start.map_or(0, |at| at + 1);
             let key = &before[start..];
-            let alone = before[..start].chars().next_back().is_none_or(|c| " {,".contains(c));
+            let open = &before[..start];
+            let alone = !open.ends_with("${") && open.chars().next_back().is_none_or(|c| " {,".contains(c));
             if key.len() > 3 && alone && key.starts_with(|c: char| c.is_ascii_uppercase()) {
                 found.insert(key.to_owned());
             }
@@ -182,7 +183,8 @@ fn compose_publishes_on_loopback_alone_and_keeps_the_engine_behind_a_profile() {
     for (name, service) in composed() {
         let profile = service.contains("\n    profiles: [");
         for line in service.lines().filter(|line| line.trim_start().starts_with("ports: ")) {
-            let each: Vec<&str> = line.split('"').filter(|part| part.contains(':') && !part.contains("ports")).collect();
+            let each: Vec<&str> =
+                line.split('"').filter(|part| part.contains(':') && !part.contains("ports")).collect();
             if each.is_empty() || !each.iter().all(|port| port.starts_with("127.0.0.1:${") && port.contains(":-")) {
                 wrong.push(format!("{name} publishes beyond loopback, or on a port that is no variable: {line}"));
             }
