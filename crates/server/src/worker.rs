@@ -4,6 +4,7 @@ use crate::compose::{self, OwnPool};
 use crate::launch::say;
 use anyhow::Context;
 use bootstrap::{Settings, listener, ops};
+use domain::callback::Callbacks;
 use domain::ports::{Backends, TokenLeases, Upstream};
 use prometheus::Registry;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub(crate) fn one_worker(
     registry: Registry,
 ) -> ::worker::Worker {
     let of_worker = &settings.worker;
+    let callbacks = settings.secrets.internal.as_ref().and_then(Callbacks::new);
+    let called_back_at = settings.listen.public_url.clone().zip(callbacks);
     let settings = ::worker::Settings {
         concurrency: of_worker.slots,
         starts_per_second: of_worker.starts_per_second,
@@ -73,6 +76,7 @@ pub(crate) fn one_worker(
         completed_jobs_max: settings.keeping.completed,
         failed_jobs_max: settings.keeping.failed,
         result_retention: settings.keeping.results,
+        called_back_at: called_back_at.map(|(public_url, callbacks)| ::worker::CalledBackAt { public_url, callbacks }),
         ..::worker::Settings::new(compose::process_name(), env!("CARGO_PKG_VERSION"))
     };
     ::worker::Worker { settings, backends, leases, upstream, registry }

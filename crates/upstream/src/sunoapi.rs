@@ -54,8 +54,11 @@ fn progress(record: &Value, upstream_id: &str) -> Progress {
     match body::text(record, &["status"]).unwrap_or_default().to_ascii_uppercase().as_str() {
         "SUCCESS" => body::output(response, &["sunoData", "data"], upstream_id)
             .map_or_else(|| failed("the upstream completed it without audio", false), Progress::Completed),
+        // It could not call back, which says nothing of the music.
+        "CALLBACK_EXCEPTION" => body::output(response, &["sunoData", "data"], upstream_id)
+            .map_or_else(|| failed("the render failed", false), Progress::Completed),
         "SENSITIVE_WORD_ERROR" => failed("the upstream's moderation stopped the render", true),
-        "CREATE_TASK_FAILED" | "GENERATE_AUDIO_FAILED" | "CALLBACK_EXCEPTION" | "FAILED" => {
+        "CREATE_TASK_FAILED" | "GENERATE_AUDIO_FAILED" | "FAILED" => {
             failed("the render failed", body::is_moderation(record))
         }
         "TEXT_SUCCESS" => Progress::Rendering { fraction: Some(0.3), remaining: None },

@@ -60,6 +60,8 @@ pub(crate) struct Entry {
     pub(crate) failures: u32,
     /// Polls in a row to which the upstream answered that it has no such job.
     pub(crate) unknown: u32,
+    /// For when a callback last had it looked at.
+    pub(crate) called_back: Option<Instant>,
     /// When gateways last heard of its progress.
     pub(crate) told: Option<Instant>,
 }
@@ -89,6 +91,7 @@ impl Entry {
             pause: Duration::ZERO,
             failures: 0,
             unknown: 0,
+            called_back: None,
             told: None,
         }
     }

@@ -36,6 +36,7 @@ mod tell;
 mod timer;
 mod tokens;
 
+use domain::callback::Callbacks;
 use domain::ports::{Backends, TokenLeases, Upstream};
 use incarnation::{End, Replica};
 use std::sync::Arc;
@@ -65,6 +66,15 @@ pub struct Settings {
     pub completed_jobs_max: u32,
     pub failed_jobs_max: u32,
     pub result_retention: Duration,
+    /// Where the upstream may call back (`PUBLIC_URL`). `None`: it is polled and nothing else.
+    pub called_back_at: Option<CalledBackAt>,
+}
+
+/// The gateways' address for callbacks, and what signs the token of each.
+#[derive(Debug, Clone)]
+pub struct CalledBackAt {
+    pub public_url: String,
+    pub callbacks: Callbacks,
 }
 
 impl Settings {
@@ -83,6 +93,7 @@ impl Settings {
             completed_jobs_max: 10_000,
             failed_jobs_max: 5_000,
             result_retention: Duration::from_secs(90 * 86_400),
+            called_back_at: None,
         }
     }
 

@@ -28,7 +28,9 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const POLLS_PER_SECOND: f64 = 1_000.0;
 /// An upstream that has recovered is noticed within this.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(8);
-/// After a callback, and after something happened during a poll.
+/// Between two looks that callbacks asked for.
+const CALLBACK_REST: Duration = Duration::from_millis(500);
+/// After something happened during a poll.
 pub(crate) const SOON: Duration = Duration::from_millis(100);
 
 pub(crate) async fn run(inc: Arc<Incarnation>) {
@@ -229,16 +231,24 @@ async fn give_up(inc: &Incarnation, held: Held, error: GenerationError) -> Optio
     None
 }
 
-/// The upstream called back: look now, unless a look is due anyway.
+/// The upstream called back: look now, unless a look is due anyway. Most workers do not have it, and what has ended nobody has.
 pub(crate) fn called_back(inc: &Incarnation, id: GenerationId) {
-    let held = inc.hand.with_any(id, |entry| {
+    let looks = inc.hand.with_any(id, |entry| {
         if entry.busy {
             entry.again = true;
         }
-        let sooner = entry.phase == Phase::Rendering && !entry.busy && entry.due > Instant::now() + SOON;
-        sooner.then_some(Held { id, fence: entry.fence })
+        let now = Instant::now();
+        // Whoever has the address may repeat it without end; that must not become calls of the upstream without end.
+        let rested = entry.called_back.map_or(Duration::ZERO, |last| CALLBACK_REST.saturating_sub(now - last));
+        let sooner = entry.phase == Phase::Rendering && !entry.busy && entry.due > now + rested + SOON;
+        sooner.then(|| {
+            entry.called_back = Some(now + rested);
+            (Held { id, fence: entry.fence }, rested)
+        })
     });
-    if let Some(held) = held.flatten() {
-        inc.timer.schedule(&inc.hand, held, Duration::ZERO);
+    let whose = if looks.is_some() { "ours" } else { "not_ours" };
+    inc.metrics.rings.with_label_values(&["called_back", whose]).inc();
+    if let Some((held, rested)) = looks.flatten() {
+        inc.timer.schedule(&inc.hand, held, rested);
     }
 }

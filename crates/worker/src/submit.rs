@@ -85,7 +85,7 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
     if inc.refused.contains(token) {
         return hand_back(inc, held, ANOTHER_TOKEN, LeaseOutcome::Abandoned).await;
     }
-    let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: None };
+    let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: callback_url(inc, claimed) };
     let begun = Instant::now();
     inc.hand.with(held, |entry| entry.begun = begun);
     let call = inc.call("submit", inc.upstream.submit(&secret, &job));
@@ -100,6 +100,12 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
         }
         Err(CallError::Upstream(error)) => refused(inc, claimed, &error).await,
     }
+}
+
+/// Good until the generation's deadline, and the same in every repeat: an upstream that compares the bodies under one key finds no other.
+fn callback_url(inc: &Incarnation, claimed: &Claimed) -> Option<String> {
+    let at = inc.settings.called_back_at.as_ref()?;
+    at.callbacks.url(&at.public_url, claimed.held.id, claimed.deadline)
 }
 
 /// The repeat of a submission in doubt belongs to the token that it went out with: idempotency keys are probably per token. Where the

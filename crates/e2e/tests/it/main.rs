@@ -7,6 +7,7 @@
 
 mod bad_upstream;
 mod broker_gone;
+mod called_back;
 mod chaos;
 mod credits;
 mod dry_pool;

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod broker;
+mod called_back;
 mod canceling;
 mod database;
 mod doubt;

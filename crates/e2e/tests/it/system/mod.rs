@@ -19,7 +19,7 @@ pub(crate) use process::{Environment, Process, Signal, run_to_end};
 pub(crate) use proxy::Proxy;
 pub(crate) use raw::RawAnswer;
 pub(crate) use tap::Completing;
-pub(crate) use test_app::{Mode, TestApp};
+pub(crate) use test_app::{INTERNAL_SECRET, Mode, TestApp};
 
 use std::time::{Duration, Instant};
 

@@ -3,6 +3,7 @@
 use super::database::{Database, server};
 use super::installation::Installation;
 use super::operator::Operator;
+use super::ports;
 use super::process::{Environment, Process, run_to_end};
 use super::proxy::Proxy;
 use super::redis::Redis;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 pub(super) const ADMIN_KEY: &str = "an-operators-key-for-stories-0123456789";
 const SYSTEM_KEY: &str = "the-system-accounts-key-for-stories-012345";
 const PEPPER: &str = "a pepper of 32 characters at least, for stories";
-const INTERNAL_SECRET: &str = "a secret of 32 characters at least, for stories";
+pub(crate) const INTERNAL_SECRET: &str = "a secret of 32 characters at least, for stories";
 /// What no log may have.
 pub(super) const SECRETS: [&str; 5] = [ADMIN_KEY, SYSTEM_KEY, PEPPER, INTERNAL_SECRET, "sim-token-00001"];
 const PRODUCTION_SECRETS: [(&str, &str); 4] = [
@@ -44,6 +45,7 @@ pub(crate) struct Builder {
     tapped: bool,
     own_redis: bool,
     certified: bool,
+    called_back: bool,
 }
 
 pub(crate) struct TestApp {
@@ -65,6 +67,7 @@ impl TestApp {
             tapped: false,
             own_redis: false,
             certified: false,
+            called_back: false,
         }
     }
 
@@ -116,6 +119,12 @@ impl Builder {
     /// The token pool and its callers show each other certificates.
     pub(crate) const fn with_certificates(mut self) -> Self {
         self.certified = true;
+        self
+    }
+
+    /// The upstream is asked to call back, at the first gateway.
+    pub(crate) const fn called_back(mut self) -> Self {
+        self.called_back = true;
         self
     }
 
@@ -175,7 +184,12 @@ impl Builder {
             reached_at.clone_from(&tap.url);
         }
         installation.set([("SUNO_API_URL", reached_at.as_str())]);
-        let url = installation.runs_services("0").await;
+        let mut port = "0".to_owned();
+        if self.called_back {
+            port = ports::free().to_string();
+            installation.set([("PUBLIC_URL", &format!("http://127.0.0.1:{port}"))]);
+        }
+        let url = installation.runs_services(&port).await;
         let operator = Operator::at(&url, ADMIN_KEY);
         operator.imports_tokens(TOKENS).await;
         let mut urls = vec![url.clone()];
