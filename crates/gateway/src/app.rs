@@ -107,6 +107,9 @@ fn operators(m: &mut Mount<'_, '_>) {
     m.at("/admin/v1/generations/{id}/retry").post(admin::generations::retry).only("POST");
     m.at("/admin/v1/queue").get(admin::queue::show).only("GET, HEAD");
     m.at("/admin/v1/queue/pause").post(admin::queue::pause).only("POST");
+    m.at("/admin/v1/queue/dead").get(admin::dead::list).only("GET, HEAD");
+    m.at("/admin/v1/queue/dead/{id}").delete(admin::dead::discard).only("DELETE");
+    m.at("/admin/v1/queue/dead/{id}/requeue").post(admin::dead::requeue).only("POST");
     m.at("/admin/v1/queue/resume").post(admin::queue::resume).only("POST");
     m.at("/admin/v1/tokens").get(admin::tokens::list).post(admin::tokens::import).only("GET, HEAD, POST");
     m.at("/admin/v1/tokens/pool").get(admin::tokens::pool).only("GET, HEAD");

@@ -28,6 +28,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 const COUNTING_AT_ONCE: usize = 4;
 /// How old the queue's numbers may be where they only inform.
 const QUEUE_SEEN_FOR: Duration = Duration::from_secs(2);
+/// What counting the dead rings may take; past it, the last count is told.
+const DEAD_COUNTED_WITHIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Core {
     pub(crate) settings: Settings,
@@ -48,6 +50,7 @@ pub(crate) struct Core {
     streams: Arc<Semaphore>,
     counting: Semaphore,
     queue: Cache<(), Arc<QueueStats>>,
+    dead: Cache<(), Option<u64>>,
 }
 
 impl Core {
@@ -78,6 +81,7 @@ impl Core {
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counting: Semaphore::new(COUNTING_AT_ONCE),
             queue: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
+            dead: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
             ringer,
             metrics,
             token_admin,
@@ -116,6 +120,23 @@ impl Core {
         let read = async { self.backends.generations.queue().await.map(Arc::new) };
         let read = self.queue.try_get_with((), read);
         self.call(async { read.await.map_err(Shared) }).await
+    }
+
+    /// How many rings were laid aside, up to two seconds old; while the broker does not say, as many as it said last.
+    pub(crate) async fn dead(&self) -> u64 {
+        let counted = async {
+            let asked = tokio::time::timeout(DEAD_COUNTED_WITHIN, self.backends.doorbell.dead()).await;
+            asked.ok().and_then(Result::ok)
+        };
+        if let Some(count) = self.dead.get_with((), counted).await {
+            self.metrics.dead_letters.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0)
+    }
+
+    /// It has just changed: the next one who asks is told anew.
+    pub(crate) async fn count_dead_anew(&self) {
+        self.dead.invalidate(&()).await;
     }
 }
 

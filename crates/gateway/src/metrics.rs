@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     pub(crate) rings: IntCounterVec,
     pub(crate) streams: IntGauge,
     pub(crate) ledger_discrepancies: IntGauge,
+    pub(crate) dead_letters: IntGauge,
     waiting: IntGaugeVec,
     oldest: Gauge,
 }
@@ -37,6 +38,10 @@ impl Metrics {
                 "son1k_ledger_discrepancies",
                 "Accounts whose books did not add up when they were last verified.",
             )?,
+            dead_letters: IntGauge::new(
+                "son1k_dead_letters",
+                "Rings that made no sense and were laid aside for an operator to look at.",
+            )?,
             waiting: IntGaugeVec::new(Opts::new("son1k_generations_waiting", "Queued generations."), &["tier"])?,
             oldest: Gauge::new("son1k_generation_oldest_waiting_seconds", "Age of the oldest that waits.")?,
         };
@@ -57,6 +62,7 @@ impl Metrics {
             Box::new(self.rings.clone()),
             Box::new(self.streams.clone()),
             Box::new(self.ledger_discrepancies.clone()),
+            Box::new(self.dead_letters.clone()),
             Box::new(self.waiting.clone()),
             Box::new(self.oldest.clone()),
         ]

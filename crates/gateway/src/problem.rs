@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use domain::ports::StoreError;
+use domain::ports::doorbell::DoorbellError;
 use domain::ports::pool::PoolError;
 use domain::request::{Place, Violation};
 use serde_json::{Map, Value, json};
@@ -282,6 +283,13 @@ impl From<StoreError> for ApiError {
                 Self::internal()
             }
         }
+    }
+}
+
+impl From<DoorbellError> for ApiError {
+    fn from(error: DoorbellError) -> Self {
+        tracing::warn!(%error, "a call of the doorbell failed");
+        Self::unavailable("The message broker does not answer for the moment.")
     }
 }
 

@@ -140,10 +140,14 @@ async fn upkeep(core: Arc<Core>) {
     loop {
         tokio::select! {
             _ = forget.tick() => core.strangers.forget(),
-            _ = show.tick() => match core.queue().await {
-                Ok(stats) => core.metrics.show_queue(&stats),
-                Err(error) => tracing::debug!(%error, "the queue's numbers are not known"),
-            },
+            _ = show.tick() => {
+                match core.queue().await {
+                    Ok(stats) => core.metrics.show_queue(&stats),
+                    Err(error) => tracing::debug!(%error, "the queue's numbers are not known"),
+                }
+                // Shown by being counted.
+                core.dead().await;
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Three workers, one killed or frozen half way: nothing is lost, nothing is settled twice, and the credits add up.
 
-use crate::system::{Signal, TestApp, until};
+use crate::system::{Signal, TestApp, report, until};
 use domain::state::Status;
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 const COUNT: usize = 600;
@@ -64,6 +65,33 @@ async fn a_worker_that_was_frozen_changes_nothing_when_it_wakes() {
         assert_eq!(customer.client.generation(generation.id).await.unwrap(), generation);
     }
     customer.has_all_of(&ids.union(&more).copied().collect()).await;
+    app.operator.proves_the_books().await;
+    app.stops().await;
+}
+
+/// However long the drain would take: whoever says it twice means at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_told_twice_ends_at_once() {
+    let mut app = TestApp::production().setting("LEASE_SECONDS", &3).start().await;
+    app.upstream.behaves(json!({"render_seconds": {"min": 0.5, "max": 0.5}, "latency_ms": 12_000})).await;
+    let customer = app.operator.opens_unlimited_account().await;
+    let ids = customer.submits_many(30).await;
+    until("its calls are under way", Duration::from_secs(20), async || {
+        (app.process("worker-1").counts("son1k_generations_active").await > 0.0).then_some(())
+    })
+    .await;
+    let worker = app.process("worker-1");
+    worker.signal(Signal::Terminate);
+    until("it drains", Duration::from_secs(5), async || worker.log().contains("draining").then_some(())).await;
+    let told = Instant::now();
+    worker.signal(Signal::Terminate);
+    let status = worker.ended(Duration::from_secs(5)).await;
+    report(&format!("ended {:.3} s after the second SIGTERM", told.elapsed().as_secs_f64()));
+    assert_eq!(status.code(), Some(1), "{status}");
+    app.forgets("worker-1");
+    app.upstream.behaves(json!({"latency_ms": 20})).await;
+    app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
+    customer.has_all_of(&ids).await;
     app.operator.proves_the_books().await;
     app.stops().await;
 }

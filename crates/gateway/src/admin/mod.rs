@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod bulk;
 pub(crate) mod change;
 pub(crate) mod credits;
+pub(crate) mod dead;
 pub(crate) mod generations;
 pub(crate) mod keys;
 pub(crate) mod ledger;

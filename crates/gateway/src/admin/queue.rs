@@ -25,6 +25,7 @@ struct QueueView {
     /// Of those that wait.
     by_tier: ByTier,
     oldest_waiting_seconds: f64,
+    /// Rings that made no sense and were laid aside.
     dead: u64,
     paused: bool,
     throughput_per_minute: f64,
@@ -84,7 +85,7 @@ pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<H
             system: waiting(Tier::System),
         },
         oldest_waiting_seconds: stats.oldest_waiting_seconds,
-        dead: 0,
+        dead: core.dead().await,
         paused: stats.paused,
         throughput_per_minute: stats.finished as f64 * 60.0 / MEASURED_OVER,
         wait_seconds: Percentiles { p50, p95, p99 },

@@ -51,6 +51,11 @@ parameters! {
         path("key_id", "One of its keys.", schema::KeyId::schema()),
     ];
     Token = [path("id", "The token.", schema::TokenId::schema())];
+    DeadLetter = [path(
+        "id",
+        "What the letters under it say, as a number.",
+        string().pattern(Some("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$")).build(),
+    )];
     Worker = [path("id", "The worker.", schema::WorkerId::schema())];
     IdempotencyKey = [header(
         idempotency::HEADER,

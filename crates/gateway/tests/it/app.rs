@@ -2,6 +2,7 @@
 
 use crate::contract;
 use crate::faults::{FaultyGenerations, FaultyLimiter};
+use crate::laying_aside::LaysAside;
 use conformance::Fixture;
 use conformance::fixture::an_output;
 use domain::account::Overrides;
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) address: std::net::SocketAddr,
     pub(crate) ledger: Arc<embedded::Ledger>,
     pub(crate) doorbell: Arc<dyn Doorbell>,
+    pub(crate) laid_aside: Arc<LaysAside>,
     pub(crate) generations: Arc<FaultyGenerations>,
     pub(crate) limiter: Arc<FaultyLimiter>,
     pub(crate) registry: prometheus::Registry,
@@ -180,7 +182,8 @@ impl App {
         let folder = tempfile::tempdir().unwrap();
         let opened = embedded::Settings { data_dir: folder.path().to_owned(), tiers: Tiers::default() };
         let ledger = embedded::Ledger::open(opened).await.unwrap();
-        let doorbell: Arc<dyn Doorbell> = embedded::channels::Channels::new();
+        let laid_aside = LaysAside::around(embedded::channels::Channels::new());
+        let doorbell: Arc<dyn Doorbell> = laid_aside.clone();
         let generations = Arc::new(FaultyGenerations::around(ledger.clone()));
         let limiter = Arc::new(FaultyLimiter::around(embedded::limiter::InProcessLimiter::new()));
         let backends = Backends {
@@ -216,6 +219,7 @@ impl App {
             address,
             ledger,
             doorbell,
+            laid_aside,
             generations,
             limiter,
             registry,

@@ -112,6 +112,7 @@ impl World {
         let tokens = json!({"tokens": [{"secret": "first", "label": "team A"}]});
         let imported = operator.post("/admin/v1/tokens").json(&tokens).send().await;
         let token = imported.body["data"][0]["id"].as_str().unwrap().to_owned();
+        app.laid_aside.lays("a ring that no example takes", 1);
         let ids = [
             ("accounts", customer.account.to_string()),
             ("workers", worker.to_string()),
@@ -133,6 +134,9 @@ impl World {
             let waits = id.starts_with("cancel") || id.starts_with("explain");
             let chosen = if waits { self.customer.submitted("rain").await } else { self.ended };
             path = path.replace("{id}", &chosen.to_string());
+        }
+        if template.contains("/dead/{id}") {
+            path = path.replace("{id}", &self.app.laid_aside.lays(id, 2).to_string());
         }
         if template.contains("{key_id}") {
             let keys = format!("/admin/v1/accounts/{}/keys", self.customer.account);

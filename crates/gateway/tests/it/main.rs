@@ -13,6 +13,7 @@ mod describing;
 mod documentation;
 mod faults;
 mod following;
+mod laying_aside;
 mod limiting;
 mod operating;
 mod reading;

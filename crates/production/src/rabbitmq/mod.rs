@@ -6,6 +6,7 @@
 //! Recovery is our own rather than lapin's: after a loss everything is opened anew on a new connection, so that each listener knows
 //! of it, and so that what lapin does not recover (a closed channel, a deleted queue) takes the same path as what it does.
 
+mod dead;
 mod link;
 mod listener;
 mod message;
@@ -13,8 +14,9 @@ mod publisher;
 mod topology;
 
 use async_trait::async_trait;
+use dead::Fate;
 use domain::event::{Change, Notice};
-use domain::ports::doorbell::{DoorbellError, Heard, Rings};
+use domain::ports::doorbell::{DeadLetter, DoorbellError, Heard, Rings};
 use domain::ports::{Doorbell, Probe};
 use futures::StreamExt;
 use lapin::uri::AMQPUri;
@@ -25,6 +27,7 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use topology::{Route, Topology};
+use uuid::Uuid;
 
 /// Why the doorbell cannot start. That the broker is out of reach is no reason.
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +168,22 @@ impl Doorbell for RabbitDoorbell {
 
     fn notices(&self) -> Rings<Vec<Notice>> {
         self.listen(Route::Notices)
+    }
+
+    async fn dead(&self) -> Result<u64, DoorbellError> {
+        Ok(self.waiting().await?.1.into())
+    }
+
+    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, DoorbellError> {
+        dead::list(&self.link).await.map_err(DoorbellError)
+    }
+
+    async fn requeue_dead(&self, id: Uuid) -> Result<u32, DoorbellError> {
+        dead::end(&self.link, id, Fate::Requeued).await.map_err(DoorbellError)
+    }
+
+    async fn discard_dead(&self, id: Uuid) -> Result<u32, DoorbellError> {
+        dead::end(&self.link, id, Fate::Discarded).await.map_err(DoorbellError)
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `….work.v1` | the quorum queue of work rings: at most 10,000, the oldest dropped |
 //! | `….changes.v1`, `….notices.v1` | exchanges; each listener binds a queue of its own, which goes with it |
-//! | `….dead.v1` | an exchange and a queue for work rings that made no sense; what the full queue drops does not count as such |
+//! | `….dead.v1`, `….dead.v2` | an exchange, and a queue for work rings that made no sense; what the full queue drops does not count as such |
 
 use lapin::options::{
     BasicConsumeOptions, BasicQosOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
@@ -13,7 +13,10 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Consumer, ExchangeKind};
 
 const WORK_MAX: i32 = 10_000;
-const DEAD_MAX: i32 = 1_000;
+/// Work rings that are laid aside at most; past it the oldest are dropped.
+pub(super) const DEAD_MAX: i32 = 1_000;
+/// How often a dead ring may be looked at: RabbitMQ 4 drops after twenty looks what has no limit of its own.
+const LOOKS_MAX: i32 = 1_000_000;
 const LISTENER_MAX: i32 = 1_000;
 
 /// The three kinds of rings.
@@ -28,13 +31,20 @@ pub(super) struct Topology {
     work: ShortString,
     changes: ShortString,
     notices: ShortString,
+    dead_exchange: ShortString,
     dead: ShortString,
 }
 
 impl Topology {
     pub(super) fn new(namespace: &str) -> Self {
-        let name = |what: &str| ShortString::from(format!("{namespace}.{what}.v1"));
-        Self { work: name("work"), changes: name("changes"), notices: name("notices"), dead: name("dead") }
+        let name = |what: &str| ShortString::from(format!("{namespace}.{what}"));
+        Self {
+            work: name("work.v1"),
+            changes: name("changes.v1"),
+            notices: name("notices.v1"),
+            dead_exchange: name("dead.v1"),
+            dead: name("dead.v2"),
+        }
     }
 
     /// Declares what outlives connections. Any number of times.
@@ -43,16 +53,22 @@ impl Topology {
         let topic = ExchangeKind::Topic;
         channel.exchange_declare(self.changes.clone(), topic, durable, FieldTable::default()).await?;
         channel.exchange_declare(self.notices.clone(), ExchangeKind::Fanout, durable, FieldTable::default()).await?;
-        channel.exchange_declare(self.dead.clone(), ExchangeKind::Headers, durable, FieldTable::default()).await?;
+        channel
+            .exchange_declare(self.dead_exchange.clone(), ExchangeKind::Headers, durable, FieldTable::default())
+            .await?;
 
         let kept = QueueDeclareOptions { durable: true, ..Default::default() };
-        let dead =
-            table([text("x-queue-type", "quorum"), number("x-max-length", DEAD_MAX), text("x-overflow", "drop-head")]);
+        let dead = table([
+            text("x-queue-type", "quorum"),
+            number("x-max-length", DEAD_MAX),
+            text("x-overflow", "drop-head"),
+            number("x-delivery-limit", LOOKS_MAX),
+        ]);
         channel.queue_declare(self.dead.clone(), kept, dead).await?;
         // Of what is dead-lettered, only what a listener rejected or what kept coming back is worth a look.
         for reason in ["rejected", "delivery_limit"] {
             let matching = table([text("x-match", "all-with-x"), text("x-first-death-reason", reason)]);
-            let (queue, exchange) = (self.dead.clone(), self.dead.clone());
+            let (queue, exchange) = (self.dead.clone(), self.dead_exchange.clone());
             channel.queue_bind(queue, exchange, reason.into(), QueueBindOptions::default(), matching).await?;
         }
         let work = table([
@@ -60,7 +76,7 @@ impl Topology {
             number("x-max-length", WORK_MAX),
             text("x-overflow", "drop-head"),
             number("x-delivery-limit", 20),
-            text("x-dead-letter-exchange", self.dead.as_str()),
+            text("x-dead-letter-exchange", self.dead_exchange.as_str()),
         ]);
         channel.queue_declare(self.work.clone(), kept, work).await?;
         Ok(())
@@ -102,6 +118,10 @@ impl Topology {
         let (exchange, _) = self.address(route);
         let (options, none) = (QueueBindOptions::default(), FieldTable::default());
         channel.queue_bind(queue.clone(), exchange, "#".into(), options, none).await
+    }
+
+    pub(super) fn dead_queue(&self) -> ShortString {
+        self.dead.clone()
     }
 
     /// Messages in the work queue and in the dead queue.

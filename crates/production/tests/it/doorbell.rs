@@ -38,7 +38,7 @@ impl Namespace {
     }
 
     fn named(&self, what: &str) -> lapin::types::ShortString {
-        format!("{}.{what}.v1", self.0).into()
+        format!("{}.{what}", self.0).into()
     }
 
     async fn delete_queue(&self, channel: &Channel, what: &str) {
@@ -54,10 +54,10 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let clean = async {
             let (_connection, channel) = client().await;
-            for what in ["work", "dead"] {
+            for what in ["work.v1", "dead.v2"] {
                 self.delete_queue(&channel, what).await;
             }
-            for what in ["changes", "notices", "dead"] {
+            for what in ["changes.v1", "notices.v1", "dead.v1"] {
                 self.delete_exchange(&channel, what).await;
             }
         };
@@ -100,7 +100,7 @@ async fn a_work_queue_that_was_deleted_is_declared_again_by_the_ring() {
     let bell = namespace.doorbell(&shared()).await;
     bell.ring_workers().await.unwrap();
     assert_eq!(bell.waiting().await.unwrap(), (1, 0));
-    namespace.delete_queue(&hand, "work").await;
+    namespace.delete_queue(&hand, "work.v1").await;
     bell.ring_workers().await.unwrap();
     assert_eq!(bell.waiting().await.unwrap(), (1, 0));
 }
@@ -111,7 +111,7 @@ async fn a_worker_whose_queue_was_deleted_listens_again() {
     let (_connection, hand) = client().await;
     let bell = namespace.doorbell(&shared()).await;
     let mut work = listening(bell.work()).await;
-    namespace.delete_queue(&hand, "work").await;
+    namespace.delete_queue(&hand, "work.v1").await;
     assert_eq!(next(&mut work).await, Heard::Missed);
     bell.ring_workers().await.unwrap();
     rang(&mut work).await;
@@ -123,7 +123,7 @@ async fn an_exchange_that_was_deleted_is_declared_and_bound_again() {
     let (_connection, hand) = client().await;
     let bell = namespace.doorbell(&shared()).await;
     let mut changes = listening(bell.changes()).await;
-    namespace.delete_exchange(&hand, "changes").await;
+    namespace.delete_exchange(&hand, "changes.v1").await;
     let heard = async {
         loop {
             bell.ring_gateways(&[change(1)]).await.unwrap();
@@ -145,13 +145,62 @@ async fn a_ring_that_makes_no_sense_is_laid_aside_and_the_listener_goes_on() {
     let mut work = listening(bell.work()).await;
     for nonsense in ["", "not json", r#"{"v":99,"from":1,"seq":1,"items":[]}"#] {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        let sent = hand.basic_publish("".into(), namespace.named("work"), options, nonsense.as_bytes(), properties);
+        let sent = hand.basic_publish("".into(), namespace.named("work.v1"), options, nonsense.as_bytes(), properties);
         assert!(sent.await.unwrap().await.unwrap().is_ack());
     }
     bell.ring_workers().await.unwrap();
     rang(&mut work).await;
     assert_eq!(bell.counts().refused, 3);
     until("dead-lettered", async || bell.waiting().await.unwrap() == (0, 3)).await;
+}
+
+#[tokio::test]
+async fn what_was_laid_aside_is_seen_rung_again_and_dropped() {
+    let namespace = Namespace::new();
+    let (_connection, hand) = client().await;
+    let bell = namespace.doorbell(&shared()).await;
+    let work = listening(bell.work()).await;
+    let long = "x".repeat(1_000);
+    for nonsense in ["twice", "once", "twice", &long] {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let sent = hand.basic_publish("".into(), namespace.named("work.v1"), options, nonsense.as_bytes(), properties);
+        assert!(sent.await.unwrap().await.unwrap().is_ack());
+    }
+    let mut work = work;
+    let listens = async {
+        loop {
+            next(&mut work).await;
+        }
+    };
+    let operates = async {
+        until("laid aside", async || bell.dead().await.unwrap() == 4).await;
+        // Any number of looks, also at once, changes nothing.
+        for _ in 0..30 {
+            let (one, other) = tokio::join!(bell.dead_letters(), bell.dead_letters());
+            assert!(one.unwrap().len() <= 3 && other.unwrap().len() <= 3);
+        }
+        until("all are back", async || bell.dead().await.unwrap() == 4).await;
+        let letters = bell.dead_letters().await.unwrap();
+        assert!(
+            letters.is_sorted_by_key(|letter| letter.id) && letters.iter().all(|letter| letter.reason == "rejected")
+        );
+        assert!(letters.iter().all(|letter| letter.died_at.is_some()));
+        let of = |preview: &str| letters.iter().find(|letter| letter.preview.starts_with(preview)).unwrap();
+        assert_eq!((of("twice").count, of("once").count, of("xxx").bytes), (2, 1, 1_000));
+        assert_eq!(of("xxx").preview.len(), 256);
+
+        assert_eq!(bell.discard_dead(of("once").id).await.unwrap(), 1);
+        assert_eq!(bell.discard_dead(of("once").id).await.unwrap(), 0);
+        // Nobody understands it this time either.
+        let refused = bell.counts().refused;
+        assert_eq!(bell.requeue_dead(of("twice").id).await.unwrap(), 2);
+        until("laid aside again", async || bell.counts().refused == refused + 2).await;
+        until("laid aside again", async || bell.dead().await.unwrap() == 3).await;
+    };
+    tokio::select! {
+        () = listens => {}
+        () = operates => {}
+    }
 }
 
 #[tokio::test]
@@ -164,7 +213,7 @@ async fn what_a_full_work_queue_drops_is_not_laid_aside() {
         for _ in 0..500 {
             let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
             confirms.push(
-                hand.basic_publish("".into(), namespace.named("work"), options, b"{}", properties).await.unwrap(),
+                hand.basic_publish("".into(), namespace.named("work.v1"), options, b"{}", properties).await.unwrap(),
             );
         }
         futures::future::try_join_all(confirms).await.unwrap();
@@ -303,7 +352,7 @@ async fn what_can_never_work_is_said_at_the_start() {
     let namespace = Namespace::new();
     let (_connection, hand) = client().await;
     let options = QueueDeclareOptions { durable: true, ..Default::default() };
-    hand.queue_declare(namespace.named("work"), options, FieldTable::default()).await.unwrap();
+    hand.queue_declare(namespace.named("work.v1"), options, FieldTable::default()).await.unwrap();
     let mismatch = connect(shared(), &namespace.0).await;
     assert!(matches!(mismatch, Err(ConnectError::Refused(_))), "{mismatch:?}");
 }

@@ -2,6 +2,7 @@
 
 mod database;
 mod doorbell;
+mod forgetting;
 mod gateways;
 mod ledger;
 mod limiter;

@@ -37,7 +37,7 @@ impl Broker {
     }
 
     fn named(&self, what: &str) -> ShortString {
-        format!("{}.{what}.v1", self.namespace).into()
+        format!("{}.{what}", self.namespace).into()
     }
 
     async fn publish(&self, exchange: &str, key: ShortString, body: &[u8], times: usize) {
@@ -62,10 +62,10 @@ impl Broker {
     }
 
     async fn clean(self) {
-        for what in ["work", "dead"] {
+        for what in ["work.v1", "dead.v2"] {
             self.channel.queue_delete(self.named(what), QueueDeleteOptions::default()).await.unwrap();
         }
-        for what in ["changes", "notices", "dead"] {
+        for what in ["changes.v1", "notices.v1", "dead.v1"] {
             self.channel.exchange_delete(self.named(what), ExchangeDeleteOptions::default()).await.unwrap();
         }
         self.bell.close().await;
@@ -90,10 +90,10 @@ async fn doubled_and_late_rings_cause_no_calls() {
     let begun = Instant::now();
     let worker = stage.worker(settings());
     let ids = stage.submit(20).await;
-    broker.publish("", broker.named("work"), RING, 200).await;
+    broker.publish("", broker.named("work.v1"), RING, 200).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     let calls = stage.log().await.len();
-    broker.publish("", broker.named("work"), RING, 1_000).await;
+    broker.publish("", broker.named("work.v1"), RING, 1_000).await;
     broker.until("all are taken off", async || broker.bell.waiting().await.unwrap().0 == 0).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.log().await.len(), calls, "no call of the upstream");
@@ -118,7 +118,7 @@ async fn senseless_rings_are_laid_aside_and_the_worker_goes_on() {
     let random: [u8; 64] = rand::random();
     let senseless: [&[u8]; 5] = [b"", b"\xff\x00garbage", br#"{"v":99,"from":1,"seq":1,"items":[]}"#, &random, &large];
     for body in senseless {
-        broker.publish("", broker.named("work"), body, 1).await;
+        broker.publish("", broker.named("work.v1"), body, 1).await;
     }
     broker.until("dead-lettered", async || broker.bell.waiting().await.unwrap() == (0, 5)).await;
     assert_eq!(broker.bell.counts().refused, 5, "each was delivered once");
@@ -126,9 +126,9 @@ async fn senseless_rings_are_laid_aside_and_the_worker_goes_on() {
     let unknown = GenerationId::from_uuid(uuid::Uuid::from_u128(u128::from(rand::random::<u64>())));
     for kind in ["closing", "called_back"] {
         let notice = format!(r#"{{"v":1,"from":9,"seq":1,"items":[{{"kind":"{kind}","id":"{unknown}"}}]}}"#);
-        broker.publish("notices", "".into(), notice.as_bytes(), 10).await;
+        broker.publish("notices.v1", "".into(), notice.as_bytes(), 10).await;
     }
-    broker.publish("notices", "".into(), b"garbage", 3).await;
+    broker.publish("notices.v1", "".into(), b"garbage", 3).await;
     let ids = stage.submit(10).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     assert_eq!(stage.calls("cancel").await.len(), 0);
@@ -147,7 +147,8 @@ async fn rings_past_their_delivery_limit_lose_no_work() {
     let end = Instant::now() + Duration::from_secs(30);
     while broker.bell.waiting().await.unwrap() != (0, 1) {
         assert!(Instant::now() < end, "never dead-lettered");
-        if let Some(got) = broker.channel.basic_get(broker.named("work"), BasicGetOptions::default()).await.unwrap() {
+        if let Some(got) = broker.channel.basic_get(broker.named("work.v1"), BasicGetOptions::default()).await.unwrap()
+        {
             got.delivery.nack(BasicNackOptions { requeue: true, ..Default::default() }).await.unwrap();
         }
     }
