@@ -8,7 +8,7 @@ use super::topology::{DEAD_MAX, Route};
 use domain::Timestamp;
 use domain::ports::doorbell::DeadLetter;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicGetOptions, BasicNackOptions, BasicPublishOptions, ConfirmSelectOptions};
+use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Confirmation};
 use sha2::{Digest, Sha256};
@@ -36,7 +36,7 @@ pub(super) async fn list(link: &Link) -> Result<Vec<DeadLetter>, String> {
             known.count += 1;
             known.died_at = known.died_at.max(letter.died_at);
         }
-        give_back(&channel, last).await
+        give_back(&channel).await
     };
     timeout(PATIENCE, looking).await.map_err(|_late| "the broker does not answer".to_owned())??;
     Ok(letters.into_values().collect())
@@ -46,7 +46,9 @@ pub(super) async fn list(link: &Link) -> Result<Vec<DeadLetter>, String> {
 pub(super) async fn end(link: &Link, id: Uuid, fate: Fate) -> Result<u32, String> {
     let ending = async {
         let channel = link.session()?.channel().await.map_err(said)?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(said)?;
+        if fate == Fate::Requeued {
+            channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(said)?;
+        }
         let (mut last, mut ended) = (None, 0);
         while let Some(taken) = take(&channel, link, last).await? {
             last = Some(taken.delivery_tag);
@@ -59,7 +61,7 @@ pub(super) async fn end(link: &Link, id: Uuid, fate: Fate) -> Result<u32, String
             taken.ack(BasicAckOptions::default()).await.map_err(said)?;
             ended += 1;
         }
-        give_back(&channel, last).await?;
+        give_back(&channel).await?;
         Ok(ended)
     };
     timeout(PATIENCE, ending).await.map_err(|_late| "the broker does not answer".to_owned())?
@@ -75,11 +77,8 @@ async fn take(channel: &Channel, link: &Link, last: Option<u64>) -> Result<Optio
     Ok(got.map(|message| message.delivery))
 }
 
-async fn give_back(channel: &Channel, last: Option<u64>) -> Result<(), String> {
-    if let Some(tag) = last {
-        let all = BasicNackOptions { multiple: true, requeue: true };
-        channel.basic_nack(tag, all).await.map_err(said)?;
-    }
+/// What was taken and not acknowledged goes back with its channel.
+async fn give_back(channel: &Channel) -> Result<(), String> {
     channel.close(200, "looked".into()).await.map_err(said)
 }
 
@@ -121,6 +120,7 @@ fn describe(delivery: &Delivery) -> DeadLetter {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as map_err passes it")]
 fn said(error: lapin::Error) -> String {
     error.to_string()
 }

@@ -17,4 +17,5 @@ mod pacing;
 mod poison;
 mod stage;
 mod store;
+mod sunoapi;
 mod tokens;

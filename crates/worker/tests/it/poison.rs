@@ -51,9 +51,9 @@ async fn a_generation_that_kills_its_workers_fails_alone() {
     let struck = Arc::new(Notify::new());
     stage.instead = Some(Arc::new(Deadly { inner: stage.upstream(), struck: struck.clone() }));
     let before = stage.usage().await.balance;
-    let neighbours = stage.submit(25).await;
+    let neighbours = stage.submit(6).await;
     let poison = stage.submit_as(stage.account, "poison", 1).await;
-    let more = stage.submit(24).await;
+    let more = stage.submit(3).await;
     let mut deaths = 0;
     while !stage.show_one(poison[0]).await.status.is_final() {
         let worker = stage.mortal(Settings { lease: LEASE, ..settings() });
@@ -76,7 +76,7 @@ async fn a_generation_that_kills_its_workers_fails_alone() {
     assert!(all.iter().all(|generation| generation.attempts == 1), "they pay for none of it");
     let failed = stage.show_one(poison[0]).await;
     assert_eq!((failed.status, failed.error.map(|error| error.code)), (Status::Failed, Some(ErrorCode::Internal)));
-    assert_eq!(stage.usage().await.balance, before - 49, "refunded once");
+    assert_eq!(stage.usage().await.balance, before - 9, "refunded once");
     stage.assert_all_is_over().await;
     last.stop().await;
 }

@@ -5,6 +5,7 @@
 mod broker;
 mod ledger;
 mod load;
+mod retention;
 mod servers;
 mod upstream;
 
