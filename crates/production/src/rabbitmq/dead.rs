@@ -49,16 +49,21 @@ pub(super) async fn end(link: &Link, id: Uuid, fate: Fate) -> Result<u32, String
         if fate == Fate::Requeued {
             channel.confirm_select(ConfirmSelectOptions::default()).await.map_err(said)?;
         }
-        let (mut last, mut ended) = (None, 0);
+        let (mut last, mut body, mut found) = (None, Vec::new(), Vec::new());
         while let Some(taken) = take(&channel, link, last).await? {
             last = Some(taken.delivery_tag);
-            if identify(&taken.data) != id {
-                continue;
+            if identify(&taken.data) == id {
+                body = taken.data;
+                found.push(taken.acker);
             }
+        }
+        // Only now: what is rung again may be laid aside again at once.
+        let mut ended = 0;
+        for one in found {
             if fate == Fate::Requeued {
-                ring_again(&channel, link, &taken.data).await?;
+                ring_again(&channel, link, &body).await?;
             }
-            taken.ack(BasicAckOptions::default()).await.map_err(said)?;
+            one.ack(BasicAckOptions::default()).await.map_err(said)?;
             ended += 1;
         }
         give_back(&channel).await?;
