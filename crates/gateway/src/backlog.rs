@@ -8,8 +8,11 @@ use domain::ports::{Generations, StoreError};
 use moka::future::Cache;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 const COUNTED_FOR: Duration = Duration::from_secs(1);
+/// A store that hangs answers nothing, and its own time-outs hang with it.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
 const ACCOUNTS_MOST: u64 = 50_000;
 
 pub(crate) struct Backlogs {
@@ -27,7 +30,9 @@ impl Backlogs {
 
     /// Refuses when the account's or the whole backlog is over its bound.
     pub(crate) async fn check(&self, account: &Account) -> Result<(), ApiError> {
-        let counted = self.counted.try_get_with(account.id, self.generations.backlog(account.id)).await;
+        let counting = self.counted.try_get_with(account.id, self.generations.backlog(account.id));
+        let late = |_| Arc::new(StoreError::Unavailable("no answer in time".into()));
+        let counted = timeout(ANSWERED_WITHIN, counting).await.map_err(late).flatten();
         let backlog = counted.map_err(|error: Arc<StoreError>| {
             tracing::warn!(%error, "the backlog could not be counted");
             ApiError::unavailable("The ledger does not answer for the moment. Nothing was charged.")

@@ -33,6 +33,8 @@ pub(crate) enum Fault {
 pub(crate) struct FaultyGenerations {
     inner: Arc<dyn Generations>,
     fault: Mutex<Option<(Fault, usize)>>,
+    /// The backlog is asked for and never told, as by a server that hangs.
+    pub(crate) counts_nothing: AtomicBool,
     pub(crate) calls: AtomicUsize,
     pub(crate) largest_batch: AtomicUsize,
     pub(crate) reached: Notify,
@@ -44,6 +46,7 @@ impl FaultyGenerations {
         Self {
             inner,
             fault: Mutex::default(),
+            counts_nothing: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
             largest_batch: AtomicUsize::new(0),
             reached: Notify::new(),
@@ -113,6 +116,9 @@ impl Generations for FaultyGenerations {
     }
 
     async fn backlog(&self, account_id: AccountId) -> Result<Backlog, StoreError> {
+        if self.counts_nothing.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.backlog(account_id).await
     }
 
