@@ -1,10 +1,10 @@
-//! Accounts and the operators' trail: made, shown, changed, found.
+//! Accounts: made, shown, changed, found.
 
 use crate::fixture::{Fixture, is_recent};
 use domain::account::{AccountStatus, Overrides};
-use domain::ids::{AccountId, AuditId};
+use domain::ids::AccountId;
 use domain::page::PageRequest;
-use domain::ports::accounts::{AccountChange, AccountFilter, AuditEntry, NewAccount};
+use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount};
 use domain::ports::generations::Submitted;
 use domain::state::Status;
 use domain::tier::Tier;
@@ -37,16 +37,16 @@ pub async fn what_changes_changes_and_the_rest_stays(at: &Fixture) {
         overrides: Some(overrides),
         ..AccountChange::default()
     };
-    let changed = at.accounts.change(customer.id, change).await.unwrap().unwrap();
+    let changed = at.change(customer.id, change).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.email.as_deref()), ("Renamed", Some("b@example.org")));
     assert_eq!((changed.tier, changed.status, changed.overrides), (Tier::Free, AccountStatus::Active, overrides));
     let change = AccountChange { email: Some(None), ..AccountChange::default() };
-    let changed = at.accounts.change(customer.id, change.clone()).await.unwrap().unwrap();
+    let changed = at.change(customer.id, change.clone()).await.unwrap();
     assert_eq!((changed.name.as_str(), changed.email.as_deref()), ("Renamed", None));
     assert_eq!(changed.created_at, customer.account.created_at);
     assert_eq!(at.accounts.show(customer.id).await.unwrap(), Some(changed));
     let nobody = AccountId::new(at.now(), rand::random());
-    assert_eq!(at.accounts.change(nobody, change).await.unwrap(), None);
+    assert_eq!(at.change(nobody, change).await, None);
 }
 
 pub async fn a_suspended_account_is_refused_and_what_it_had_still_ends(at: &Fixture) {
@@ -54,12 +54,12 @@ pub async fn a_suspended_account_is_refused_and_what_it_had_still_ends(at: &Fixt
     let worker = at.worker().await;
     let id = customer.submit().await;
     let status = |status| AccountChange { status: Some(status), ..AccountChange::default() };
-    at.accounts.change(customer.id, status(AccountStatus::Suspended)).await.unwrap();
+    at.change(customer.id, status(AccountStatus::Suspended)).await;
     assert_eq!(customer.try_submit(&customer.submission()).await, Submitted::AccountSuspended);
     let claimed = worker.claim_one().await;
     worker.succeed(claimed.held).await;
     assert_eq!(at.seen(id).await.status, Status::Succeeded);
-    at.accounts.change(customer.id, status(AccountStatus::Active)).await.unwrap();
+    at.change(customer.id, status(AccountStatus::Active)).await;
     customer.submit().await;
 }
 
@@ -113,37 +113,6 @@ pub async fn accounts_come_in_pages(at: &Fixture) {
     assert_eq!((seen, pages), (made, 3));
 }
 
-pub async fn the_audit_trail_is_dated_by_the_ledger(at: &Fixture) {
-    let mut ids = Vec::new();
-    for n in 0..3 {
-        let entry = AuditEntry {
-            id: AuditId::new(at.now(), rand::random()),
-            actor: "son1k_live_admin".to_owned(),
-            action: "account.create".to_owned(),
-            subject: (n > 0).then(|| format!("acc_{n}")),
-            address: (n > 1).then(|| "10.0.0.1".to_owned()),
-            request_id: format!("req-{n}"),
-            // A process's own clock decides nothing.
-            created_at: chrono::DateTime::UNIX_EPOCH,
-        };
-        ids.push(entry.id);
-        at.accounts.audit(entry).await.unwrap();
-    }
-    ids.sort();
-    ids.reverse();
-    let first = at.accounts.audit_trail(PageRequest { limit: 2, after: None }).await.unwrap();
-    let second = at.accounts.audit_trail(PageRequest { limit: 2, after: first.next }).await.unwrap();
-    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
-    let seen: Vec<_> = first.items.iter().chain(&second.items).collect();
-    assert_eq!(seen.iter().map(|entry| entry.id).collect::<Vec<_>>(), ids);
-    for entry in seen {
-        assert!(is_recent(entry.created_at, at.now()));
-        assert_eq!((entry.actor.as_str(), entry.action.as_str()), ("son1k_live_admin", "account.create"));
-        assert_eq!(entry.address.is_some(), entry.request_id == "req-2");
-        assert_eq!(entry.subject.is_some(), entry.request_id != "req-0");
-    }
-}
-
 pub async fn a_change_of_share_retags_what_waits(at: &Fixture) {
     // Both have share 1, so their turns alternate; with share 8 the second goes first for a while.
     let (one, two) = (at.customer_of(100).await, at.customer_of(100).await);
@@ -151,7 +120,7 @@ pub async fn a_change_of_share_retags_what_waits(at: &Fixture) {
     let in_order = two.submit_many(20).await;
     let overrides = Overrides { share: Some(8), ..two.account.overrides };
     let change = AccountChange { overrides: Some(overrides), ..AccountChange::default() };
-    at.accounts.change(two.id, change).await.unwrap();
+    at.change(two.id, change).await;
     let worker = at.worker().await;
     let claimed = worker.claim(18).await;
     let of_two = claimed.iter().filter(|c| c.account_id == two.id).count();

@@ -37,14 +37,14 @@ pub async fn a_top_up_counts_once(at: &Fixture) {
         amount: 7,
         reason: "invoice 9".to_owned(),
     };
-    let first = at.accounts.top_up(top_up.clone()).await.unwrap().unwrap();
+    let first = at.top_up(top_up.clone()).await.unwrap();
     assert_eq!((first.kind, first.bucket, first.amount), (EntryKind::TopUp, Bucket::Purchased, 7));
     assert_eq!(first.reason.as_deref(), Some("invoice 9"));
     // The caller never heard the answer and repeats it.
-    assert_eq!(at.accounts.top_up(top_up.clone()).await.unwrap(), Some(first));
+    assert_eq!(at.top_up(top_up.clone()).await, Some(first));
     assert_eq!(customer.credits().await, (12, 0, 0));
     let nobody = TopUp { account_id: AccountId::new(at.now(), rand::random()), ..top_up };
-    assert_eq!(at.accounts.top_up(nobody).await.unwrap(), None);
+    assert_eq!(at.top_up(nobody).await, None);
     at.assert_the_books_add_up().await;
 }
 
@@ -53,7 +53,7 @@ pub async fn a_rise_grants_the_difference_once(at: &Fixture) {
     customer.submit().await;
     let to = |tier| AccountChange { tier: Some(tier), ..AccountChange::default() };
     for (tier, balance) in [(Tier::Pro, 49), (Tier::Free, 49), (Tier::Pro, 49), (Tier::Premium, 199)] {
-        let changed = at.accounts.change(customer.id, to(tier)).await.unwrap().unwrap();
+        let changed = at.change(customer.id, to(tier)).await.unwrap();
         assert_eq!(changed.tier, tier);
         assert_eq!(customer.usage().await.balance, balance, "{tier:?}");
     }
@@ -63,7 +63,7 @@ pub async fn a_rise_grants_the_difference_once(at: &Fixture) {
 pub async fn a_rise_before_the_first_debit_grants_nothing_twice(at: &Fixture) {
     let customer = at.customer(Tier::Free).await;
     let change = AccountChange { tier: Some(Tier::Pro), ..AccountChange::default() };
-    at.accounts.change(customer.id, change).await.unwrap();
+    at.change(customer.id, change).await;
     assert_eq!(customer.usage().await.balance, 50);
     customer.submit().await;
     assert_eq!(customer.credits().await, (49, 1, 1));

@@ -14,10 +14,11 @@ use domain::lease::{Held, LeaseRef};
 use domain::page::PageRequest;
 use domain::ports::accounts::{NewAccount, TopUp, Usage};
 use domain::ports::generations::{Canceled, Scope, Submitted};
+use domain::ports::operators::{Acted, Order, Outcome};
 use domain::ports::work::{
     Accepted, Adopted, Applied, Claimed, Load, NewWorker, PutBack, Renewal, Settlement, StepReport, Stepped,
 };
-use domain::ports::{Accounts, Generations, LedgerClock, Tokens, Work};
+use domain::ports::{Accounts, Generations, LedgerClock, Operators, Tokens, Work};
 use domain::request::{Draft, GenerationRequest};
 use domain::tier::Tier;
 use futures::FutureExt;
@@ -36,6 +37,7 @@ const STEPS_MOST: u32 = 500;
 /// The ports on one empty store.
 pub struct Fixture {
     pub accounts: Arc<dyn Accounts>,
+    pub operators: Arc<dyn Operators>,
     pub generations: Arc<dyn Generations>,
     pub work: Arc<dyn Work>,
     pub tokens: Arc<dyn Tokens>,
@@ -130,7 +132,7 @@ impl Fixture {
     }
 
     pub async fn pause(&self, paused: bool) {
-        self.generations.pause(paused).await.unwrap();
+        assert_eq!(self.ordered(Order::Pause(paused)).await, Acted::Done(Outcome::Done));
     }
 
     /// Every account's books add up.
@@ -240,7 +242,7 @@ impl Customer<'_> {
     pub async fn top_up(&self, amount: i64) -> CreditEntry {
         let id = EntryId::new(self.at.now(), rand::random());
         let top_up = TopUp { id, account_id: self.id, amount, reason: "bought".to_owned() };
-        self.at.accounts.top_up(top_up).await.unwrap().unwrap()
+        self.at.top_up(top_up).await.unwrap()
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::fixture::{Customer, Fixture};
 use chrono::TimeDelta;
-use domain::account::{AccountStatus, Overrides};
+use domain::account::{AccountStatus, KeyRecord, Overrides};
 use domain::api_key::KeyHash;
 use domain::ids::{AccountId, KeyId};
 use domain::page::PageRequest;
 use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount, NewKey};
+use domain::ports::operators::{Acted, Order, Outcome};
 use domain::tier::Tier;
 use futures::future::join_all;
 use std::time::Duration;
@@ -44,15 +45,15 @@ pub async fn a_key_lives_from_its_making_to_its_end(at: &Fixture) {
     assert_eq!((principal.key_id, &principal.account), (key.id, &customer.account));
     // A suspended account is known; what it may do is not the key's business.
     let change = AccountChange { status: Some(AccountStatus::Suspended), ..AccountChange::default() };
-    at.accounts.change(customer.id, change).await.unwrap();
+    at.change(customer.id, change).await;
     let principal = at.accounts.authenticate(&key.hash).await.unwrap().unwrap();
     assert_eq!(principal.account.status, AccountStatus::Suspended);
 
-    let ended = at.accounts.end_key(customer.id, key.id, Duration::ZERO).await.unwrap().unwrap();
+    let ended = at.revoke(customer.id, key.id).await.unwrap();
     assert!(ended.revoked_at.is_some());
     assert!(!opens(at, &key).await);
     // Once ended it stays so, and when it ended too.
-    let again = at.accounts.end_key(customer.id, key.id, Duration::from_secs(60)).await.unwrap().unwrap();
+    let again = at.revoke(customer.id, key.id).await.unwrap();
     assert_eq!(again.revoked_at, ended.revoked_at);
     assert!(!opens(at, &key).await);
     assert_eq!(at.accounts.keys(customer.id).await.unwrap(), [again]);
@@ -73,25 +74,55 @@ pub async fn a_rotated_key_overlaps(at: &Fixture) {
     let customer = at.customer(Tier::Pro).await;
     let key = made_for(at, &customer).await;
     let hour = Duration::from_secs(3_600);
-    let ending = at.accounts.end_key(customer.id, key.id, hour).await.unwrap().unwrap();
+    let second = a_key(at, customer.id);
+    let (made, ending) = rotated(at, &key, hour, &second).await.unwrap();
+    assert_eq!((made.id, made.expires_at, ending.id), (second.id, None, key.id));
     let left = ending.expires_at.unwrap() - at.now();
     assert!(left > TimeDelta::minutes(58) && left <= TimeDelta::minutes(61), "{left}");
-    assert!(opens(at, &key).await);
+    assert!(opens(at, &key).await && opens(at, &second).await);
     // An end is never put off.
-    let later = at.accounts.end_key(customer.id, key.id, 2 * hour).await.unwrap().unwrap();
+    let (_, later) = rotated(at, &key, 2 * hour, &a_key(at, customer.id)).await.unwrap();
     assert_eq!(later.expires_at, ending.expires_at);
-    at.accounts.end_key(customer.id, key.id, Duration::ZERO).await.unwrap().unwrap();
-    assert!(!opens(at, &key).await);
+    // Without an overlap the old one ends with the order.
+    let third = a_key(at, customer.id);
+    let (_, ended) = rotated(at, &key, Duration::ZERO, &third).await.unwrap();
+    assert!(ended.revoked_at.is_some());
+    assert!(!opens(at, &key).await && opens(at, &third).await);
+    assert_eq!(at.accounts.keys(customer.id).await.unwrap().len(), 4);
+}
+
+async fn rotated(at: &Fixture, old: &NewKey, overlap: Duration, new: &NewKey) -> Option<(KeyRecord, KeyRecord)> {
+    match at.ordered(Order::RotateKey { old: old.id, overlap, new: new.clone() }).await {
+        Acted::Done(Outcome::Rotated { new, old }) => Some((new, old)),
+        Acted::NotFound => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub async fn a_key_that_has_ended_is_not_rotated(at: &Fixture) {
+    let customer = at.customer(Tier::Pro).await;
+    let revoked = made_for(at, &customer).await;
+    at.revoke(customer.id, revoked.id).await.unwrap();
+    let expired = NewKey { expires_at: Some(at.now() - TimeDelta::seconds(1)), ..a_key(at, customer.id) };
+    at.accounts.create_key(expired.clone()).await.unwrap().unwrap();
+    let unknown = a_key(at, customer.id);
+    for old in [&revoked, &expired, &unknown] {
+        let new = a_key(at, customer.id);
+        assert_eq!(rotated(at, old, Duration::from_secs(60), &new).await, None);
+        assert!(!opens(at, &new).await);
+    }
+    assert_eq!(at.accounts.keys(customer.id).await.unwrap().len(), 2);
 }
 
 pub async fn another_accounts_key_cannot_be_ended(at: &Fixture) {
     let (one, two) = (at.customer(Tier::Pro).await, at.customer(Tier::Pro).await);
     let key = made_for(at, &one).await;
-    assert_eq!(at.accounts.end_key(two.id, key.id, Duration::ZERO).await.unwrap(), None);
+    assert_eq!(at.revoke(two.id, key.id).await, None);
+    assert_eq!(rotated(at, &key, Duration::ZERO, &a_key(at, two.id)).await, None);
     assert!(opens(at, &key).await);
     assert_eq!(at.accounts.keys(two.id).await.unwrap(), []);
     let unknown = KeyId::new(at.now(), rand::random());
-    assert_eq!(at.accounts.end_key(one.id, unknown, Duration::ZERO).await.unwrap(), None);
+    assert_eq!(at.revoke(one.id, unknown).await, None);
 }
 
 fn the_system(at: &Fixture) -> (NewAccount, NewKey) {

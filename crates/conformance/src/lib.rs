@@ -23,6 +23,8 @@ pub mod fixture;
 pub mod gateways;
 pub mod keys;
 pub mod limiter;
+pub mod months;
+pub mod operating;
 pub mod pool;
 pub mod reading;
 pub mod retention;
@@ -67,7 +69,6 @@ macro_rules! ledger_suite {
                 a_suspended_account_is_refused_and_what_it_had_still_ends,
                 accounts_are_found_by_tier_and_text,
                 accounts_come_in_pages,
-                the_audit_trail_is_dated_by_the_ledger,
                 a_change_of_share_retags_what_waits,
                 the_ledgers_clock_never_goes_back,
             }
@@ -75,9 +76,18 @@ macro_rules! ledger_suite {
                 a_key_lives_from_its_making_to_its_end,
                 an_expired_key_does_not_authenticate,
                 a_rotated_key_overlaps,
+                a_key_that_has_ended_is_not_rotated,
                 another_accounts_key_cannot_be_ended,
                 the_system_account_has_one_key,
                 gateways_that_start_at_once_make_one_system_account,
+            }
+            operating {
+                the_audit_trail_is_dated_by_the_ledger,
+                what_is_refused_is_not_told,
+                an_order_s_key_is_carried_out_once,
+                of_many_orders_with_one_key_one_is_carried_out,
+                a_refused_order_frees_its_key,
+                an_operator_cancels_what_any_customer_has,
             }
             claiming {
                 a_claim_carries_all_that_submitting_takes,
@@ -162,6 +172,29 @@ macro_rules! ledger_suite {
                 a_secret_is_sealed_anew_and_nothing_else_changes,
                 live_work_names_its_leases,
             }
+        }
+    };
+}
+
+/// The stories about a month that passes. The expression is a future of `(Fixture, Past, cleanup)`.
+#[macro_export]
+macro_rules! months_suite {
+    ($ledger:expr) => {
+        $crate::months_suite! { $ledger;
+            what_is_left_of_a_grant_lapses_and_what_was_bought_stays,
+            a_refund_of_a_past_month_lapses_with_it,
+            a_new_month_has_its_own_quota,
+        }
+    };
+    ($ledger:expr; $($story:ident),* $(,)?) => {
+        mod months {
+            $(
+                #[tokio::test]
+                async fn $story() {
+                    let (fixture, past, cleanup) = $ledger.await;
+                    $crate::tell((fixture, cleanup), async |at| $crate::months::$story(at, &past).await).await;
+                }
+            )*
         }
     };
 }

@@ -96,7 +96,7 @@ pub async fn one_key_at_once_from_many_gateways_is_accepted_once(at: &Fixture) {
 pub async fn each_item_of_a_batch_has_its_own_outcome(at: &Fixture) {
     let (rich, poor, suspended) = (at.customer(Tier::Pro).await, at.customer_of(1).await, at.customer(Tier::Pro).await);
     let change = AccountChange { status: Some(AccountStatus::Suspended), ..AccountChange::default() };
-    at.accounts.change(suspended.id, change).await.unwrap();
+    at.change(suspended.id, change).await;
     let unknown = Submission { account_id: AccountId::new(at.now(), rand::random()), ..rich.submission() };
     let batch =
         [rich.submission(), unknown, poor.submission(), poor.submission(), suspended.submission(), rich.submission()];

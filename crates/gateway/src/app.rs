@@ -122,10 +122,24 @@ fn operators(m: &mut Mount<'_, '_>) {
     m.at("/admin/v1/ledger/verify").get(admin::ledger::verify).only("GET, HEAD");
 }
 
-pub(crate) fn mount(service: &mut ServiceConfig) {
+/// What of the API one listener answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    All,
+    /// All but the operators' calls.
+    Customers,
+    Operators,
+}
+
+pub(crate) fn mount(service: &mut ServiceConfig, part: Part) {
     let mut mount = Mount { service: Some(service), seen: &mut Vec::new() };
-    open(&mut mount);
-    all(&mut mount);
+    if part != Part::Operators {
+        open(&mut mount);
+        customers(&mut mount);
+    }
+    if part != Part::Customers {
+        operators(&mut mount);
+    }
 }
 
 /// Every route of this API as method and pattern, the public ones left out.

@@ -54,12 +54,20 @@ use std::sync::Arc;
 /// Mounts what every process answers (`/healthz`, `/readyz`, `/metrics`); given by the composition root.
 pub type Ops = Arc<dyn Fn(&mut ServiceConfig) + Send + Sync>;
 
+/// A second listener, for operators alone: `/admin` and `ops` are answered there, and `/admin` nowhere else.
+pub struct Apart {
+    pub listener: std::net::TcpListener,
+    pub ops: Ops,
+}
+
 /// All that a gateway is made of.
 pub struct Gateway {
     pub settings: Settings,
     pub backends: Backends,
     pub token_admin: Arc<dyn TokenAdmin>,
+    /// Beside the API, on its listener.
     pub ops: Ops,
+    pub apart: Option<Apart>,
     /// Where the gateway's metrics are registered.
     pub registry: prometheus::Registry,
 }

@@ -10,6 +10,7 @@ use domain::ports::StoreError;
 use domain::ports::doorbell::DoorbellError;
 use domain::ports::pool::PoolError;
 use domain::request::{Place, Violation};
+use domain::state::Status;
 use serde_json::{Map, Value, json};
 use std::fmt;
 
@@ -210,6 +211,11 @@ impl ApiError {
 
     pub(crate) fn overloaded(detail: &str, seconds: u64) -> Self {
         Self::new(Code::Overloaded, detail).retry_after(seconds)
+    }
+
+    pub(crate) fn already_final(status: Status) -> Self {
+        let status = status.name();
+        Self::new(Code::AlreadyFinal, format!("It has ended already: {status}.")).with("generation_status", status)
     }
 
     pub(crate) fn invalid(violations: Vec<Violation>) -> Self {

@@ -1,9 +1,11 @@
 //! A gateway's life: start what runs in the background, serve, drain, stop.
 
+use crate::app::Part;
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::unauthenticated::FORGET_EVERY;
-use crate::{Gateway, GatewayError, admit, app, heartbeat, observe};
+use crate::{Apart, Gateway, GatewayError, Ops, admit, app, heartbeat, observe};
+use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use domain::account::Overrides;
@@ -22,6 +24,8 @@ use uuid::Uuid;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const CONNECTIONS_MOST: usize = 25_000;
+/// Operators and scrapers are few.
+const CONNECTIONS_MOST_APART: usize = 256;
 const QUEUE_SHOWN_EVERY: Duration = Duration::from_secs(5);
 const SYSTEM_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// What background tasks have to end once nothing is served any more.
@@ -33,7 +37,7 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(12);
 ///
 /// When the HTTP server cannot run. A store that is out of reach is no error: `/readyz` says so, and it is tried again.
 pub async fn run(gateway: Gateway, listener: TcpListener, shutdown: CancellationToken) -> Result<(), GatewayError> {
-    let Gateway { settings, backends, token_admin, ops, registry } = gateway;
+    let Gateway { settings, backends, token_admin, ops, apart, registry } = gateway;
     let metrics = Metrics::new(&registry).map_err(std::io::Error::other)?;
     let (workers, drain_at_least) = (settings.http_workers.max(1), settings.drain_at_least);
     let drain_at_most = settings.drain_at_most.as_secs().max(1);
@@ -42,26 +46,14 @@ pub async fn run(gateway: Gateway, listener: TcpListener, shutdown: Cancellation
     let core = Arc::new(Core::new(settings, backends, token_admin, Arc::new(metrics), &tasks));
     background(&core, &tasks, &stopped);
 
-    let shared = web::Data::from(core.clone());
-    let server = HttpServer::new(move || {
-        let ops = ops.clone();
-        App::new()
-            .app_data(shared.clone())
-            .wrap(from_fn(admit::admit))
-            .wrap(from_fn(observe::observe))
-            .configure(|service| ops(service))
-            .configure(app::mount)
-            .default_service(web::to(app::nothing))
-    })
-    .workers(workers)
-    .max_connections(CONNECTIONS_MOST.div_ceil(workers))
-    .client_request_timeout(HEAD_WITHIN)
-    .client_disconnect_timeout(Duration::from_secs(1))
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(drain_at_most)
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    let part = if apart.is_some() { Part::Customers } else { Part::All };
+    let place = Place { listener, workers, connections: CONNECTIONS_MOST, drain_at_most };
+    let server = serve(&core, part, ops, place)?;
+    let apart = apart.map(|Apart { listener, ops }| {
+        let place = Place { listener, workers: 1, connections: CONNECTIONS_MOST_APART, drain_at_most };
+        serve(&core, Part::Operators, ops, place)
+    });
+    let apart = apart.transpose()?;
 
     let (handle, closing) = (server.handle(), core.closing.clone());
     let (asked, served) = (shutdown.clone(), stopped.clone());
@@ -74,7 +66,20 @@ pub async fn run(gateway: Gateway, listener: TcpListener, shutdown: Cancellation
         closing.cancel();
         handle.stop(true).await;
     });
-    let result = server.await;
+    let result = match apart {
+        None => server.await,
+        Some(apart) => {
+            // Probes and operators are answered until the last customer is.
+            let asked = apart.handle();
+            let served = async {
+                let result = server.await;
+                asked.stop(true).await;
+                result
+            };
+            let (result, operators) = tokio::join!(served, apart);
+            result.and(operators)
+        }
+    };
 
     core.closing.cancel();
     stopped.cancel();
@@ -85,6 +90,39 @@ pub async fn run(gateway: Gateway, listener: TcpListener, shutdown: Cancellation
         tracing::warn!("background tasks did not end in time");
     }
     Ok(result?)
+}
+
+/// Where and how one part is served.
+struct Place {
+    listener: TcpListener,
+    workers: usize,
+    connections: usize,
+    /// Seconds.
+    drain_at_most: u64,
+}
+
+fn serve(core: &Arc<Core>, part: Part, ops: Ops, place: Place) -> std::io::Result<Server> {
+    let shared = web::Data::from(core.clone());
+    let server = HttpServer::new(move || {
+        let ops = ops.clone();
+        App::new()
+            .app_data(shared.clone())
+            .wrap(from_fn(admit::admit))
+            .wrap(from_fn(observe::observe))
+            .configure(|service| ops(service))
+            .configure(|service| app::mount(service, part))
+            .default_service(web::to(app::nothing))
+    });
+    let server = server
+        .workers(place.workers)
+        .max_connections(place.connections.div_ceil(place.workers))
+        .client_request_timeout(HEAD_WITHIN)
+        .client_disconnect_timeout(Duration::from_secs(1))
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(place.drain_at_most)
+        .disable_signals()
+        .listen(place.listener)?;
+    Ok(server.run())
 }
 
 fn background(core: &Arc<Core>, tasks: &TaskTracker, stopped: &CancellationToken) {

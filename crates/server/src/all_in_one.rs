@@ -1,7 +1,7 @@
 //! Everything in one process: stores, simulator or upstream, pool, worker and gateway, started in that order and ended in the other.
 
 use crate::compose::{self, OwnPool, Stores};
-use crate::gateway::{gateway_settings, mounted};
+use crate::gateway::{apart, gateway_settings, mounted};
 use crate::worker::one_worker;
 use crate::{healthcheck, migrate};
 use anyhow::Context;
@@ -51,14 +51,14 @@ where
         }
     };
     let Parts { gateway, worker, own, simulator, ops } = parts;
-    let (until, last) = (CancellationToken::new(), CancellationToken::new());
+    let last = CancellationToken::new();
     let ready = Ready { settings: settings.clone(), backends: stores.backends.clone(), url: url.clone() };
-    let apart = ops_listener.is_some();
-    let gateway = ::gateway::Gateway { ops: mounted(&ops, apart), ..gateway };
+    let gateway =
+        ::gateway::Gateway { ops: mounted(&ops, ops_listener.is_some()), apart: apart(&ops, ops_listener), ..gateway };
 
     let services = async {
-        // The simulator and the ops server outlive those that need them.
-        let _ends = (until.clone().drop_guard(), last.clone().drop_guard());
+        // The simulator outlives those that need it.
+        let _ends = last.clone().drop_guard();
         let gateway = ending(&shutdown, ::gateway::run(gateway, listener, shutdown.clone()));
         let worker = async {
             let worked = ::worker::run(worker, shutdown.clone()).await;
@@ -89,15 +89,9 @@ where
             None => Ok(()),
         }
     };
-    let asked = async {
-        match ops_listener {
-            Some(listener) => ops::serve(ops, listener, until.clone()).await.context("OPS_PORT"),
-            None => Ok(()),
-        }
-    };
-    let (done, simulated, asked) = tokio::join!(Box::pin(services), Box::pin(simulated), Box::pin(asked));
+    let (done, simulated) = tokio::join!(Box::pin(services), Box::pin(simulated));
     stores.close().await;
-    done.and(simulated).and(asked)
+    done.and(simulated)
 }
 
 /// Whatever it ends as, everything else is told to end too.
@@ -144,6 +138,7 @@ async fn start(settings: &Settings, stores: &Stores, shutdown: &CancellationToke
         backends: stores.backends.clone(),
         token_admin: admin,
         ops: mounted(&ops, false),
+        apart: None,
         registry: of_gateway,
     };
     let worker = one_worker(settings, stores.backends.clone(), leases, upstream, of_worker);

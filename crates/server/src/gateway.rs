@@ -2,9 +2,11 @@
 
 use crate::compose;
 use crate::launch::say;
+use ::gateway::Apart;
 use anyhow::Context;
 use bootstrap::{Settings, listener, ops};
 use prometheus::Registry;
+use std::net::TcpListener;
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,25 +36,19 @@ pub async fn gateway(settings: Settings, shutdown: CancellationToken) -> anyhow:
         backends: stores.backends.clone(),
         token_admin: pool,
         ops: mounted(&ops, ops_listener.is_some()),
+        apart: apart(&ops, ops_listener),
         registry,
     };
     let url = listener::local_url(&listener)?;
-    let until = CancellationToken::new();
-    let asked = async {
-        match ops_listener {
-            Some(listener) => ops::serve(ops, listener, until.clone()).await.context("OPS_PORT"),
-            None => Ok(()),
-        }
-    };
     say(&format!("ready {url}"));
-    let served = async {
-        let _ends = until.clone().drop_guard();
-        ::gateway::run(gateway, listener, shutdown).await
-    };
-    let (served, asked) = tokio::join!(Box::pin(served), Box::pin(asked));
+    let served = ::gateway::run(gateway, listener, shutdown).await;
     stores.close().await;
-    served?;
-    asked
+    Ok(served?)
+}
+
+/// Operators' calls, health and metrics, where they have a port of their own.
+pub(crate) fn apart(ops: &ops::Ops, listener: Option<TcpListener>) -> Option<Apart> {
+    listener.map(|listener| Apart { listener, ops: mounted(ops, false) })
 }
 
 /// What is answered beside the API: everything, or health alone where metrics have a port of their own.

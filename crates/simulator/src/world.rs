@@ -165,7 +165,7 @@ impl World {
                     "audio_url": audio_url,
                     "image_url": format!("{}/image/{text}.svg", self.public_url),
                     "title": title.unwrap_or_else(|| piece.title()),
-                    "duration": (piece.seconds() * 1_000.0).round() / 1_000.0,
+                    "duration": (f64::from(piece.seconds()) * 1_000.0).round() / 1_000.0,
                 });
                 json!({ "id": text, "status": "completed", "progress": 1.0, "tracks": [track], "audio_url": audio_url })
             }

@@ -63,7 +63,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         simulator: simulator(values)?,
         tiers: tiers(values)?,
         health_url: at_hand(listen.ops_port.unwrap_or(listen.port)),
-        admin_url: at_hand(listen.port),
+        admin_url: at_hand(listen.ops_port.unwrap_or(listen.port)),
         makes_secrets: values.flag("make_secrets")?,
         shown: show::show(values),
         listen,

@@ -117,6 +117,19 @@ fn a_secrets_value_is_never_shown() {
 }
 
 #[test]
+fn the_command_line_asks_where_operators_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().display().to_string();
+    let asked = |more: &[(&str, &str)]| {
+        let here = [("DATA_DIR", data.as_str()), ("HOST", "127.0.0.1"), ("PORT", "9000")];
+        load(Role::Up, &[&here, more].concat(), None).unwrap().admin_url
+    };
+    assert_eq!(asked(&[]), "http://127.0.0.1:9000");
+    assert_eq!(asked(&[("OPS_PORT", "9001")]), "http://127.0.0.1:9001");
+    assert_eq!(asked(&[("OPS_PORT", "9001"), ("ADMIN_URL", "https://son1k.example")]), "https://son1k.example");
+}
+
+#[test]
 fn settings_that_do_not_go_together_are_refused() {
     let line = refusal(Role::Up, &[("DATABASE_POOL_MIN", "9"), ("DATABASE_POOL_MAX", "3")]);
     assert_eq!(line, "DATABASE_POOL_MIN=9 is above DATABASE_POOL_MAX=3: it must not be");

@@ -1,4 +1,4 @@
-//! Accounts, their keys and their credits.
+//! Accounts, their keys and their credits. What operators change of them is [`super::operators`].
 
 use super::StoreError;
 use crate::Timestamp;
@@ -104,30 +104,18 @@ pub trait Accounts: Send + Sync {
     async fn create(&self, account: NewAccount) -> Result<Account, StoreError>;
     async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError>;
     async fn list(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError>;
-    /// A rise of tier or of `credits_per_month` grants the difference within the month; a change of share retags what waits.
-    async fn change(&self, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError>;
 
     /// `None`: no such account.
     async fn create_key(&self, key: NewKey) -> Result<Option<KeyRecord>, StoreError>;
     async fn keys(&self, account_id: AccountId) -> Result<Vec<KeyRecord>, StoreError>;
-    /// Sets when a key ends: now for a revocation, later for the overlap of a rotation. `None`: no such key of this account.
-    async fn end_key(
-        &self,
-        account_id: AccountId,
-        id: KeyId,
-        after: std::time::Duration,
-    ) -> Result<Option<KeyRecord>, StoreError>;
     /// The system account and its one key, made or brought up to date at a gateway's start.
     async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError>;
 
-    async fn top_up(&self, top_up: TopUp) -> Result<Option<CreditEntry>, StoreError>;
     async fn usage(&self, id: AccountId) -> Result<Option<Usage>, StoreError>;
     async fn entries(&self, id: AccountId, page: PageRequest) -> Result<Page<CreditEntry>, StoreError>;
     /// Adds up the books of at most `limit` accounts after `after`: balance against entries, reserved against live work,
     /// one debit for each generation that cost, one refund for each that failed or was canceled. No lock, one account a snapshot.
     async fn verify(&self, after: Option<AccountId>, limit: u16) -> Result<Verified, StoreError>;
 
-    /// Appends; the ledger's clock dates it.
-    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError>;
     async fn audit_trail(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError>;
 }

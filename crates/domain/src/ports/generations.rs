@@ -138,8 +138,6 @@ pub trait Generations: Send + Sync {
     async fn queue(&self) -> Result<QueueStats, StoreError>;
     /// `None`: it does not wait. Two bounded probes of an index, see [`PLACES_COUNTED`].
     async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError>;
-    /// Paused: nothing is claimed; what runs goes on.
-    async fn pause(&self, paused: bool) -> Result<(), StoreError>;
 
     /// Trims the job history to the newest `succeeded` and `failed` attempts, forgets idempotency keys of more than 24 h and results older than
     /// `results_for`, in steps of at most 500 rows. Answers how many rows went: call again while it is not 0.

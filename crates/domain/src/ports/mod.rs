@@ -8,6 +8,7 @@ pub mod doorbell;
 pub mod gateways;
 pub mod generations;
 pub mod limiter;
+pub mod operators;
 pub mod pool;
 pub mod probe;
 pub mod token_source;
@@ -20,6 +21,7 @@ pub use doorbell::Doorbell;
 pub use gateways::Gateways;
 pub use generations::Generations;
 pub use limiter::RateLimiter;
+pub use operators::Operators;
 pub use pool::{TokenAdmin, TokenLeases};
 pub use probe::Probe;
 pub use token_source::TokenSource;
@@ -55,6 +57,7 @@ pub trait LedgerClock: Send + Sync {
 #[derive(Clone)]
 pub struct Backends {
     pub accounts: Arc<dyn Accounts>,
+    pub operators: Arc<dyn Operators>,
     pub generations: Arc<dyn Generations>,
     pub work: Arc<dyn Work>,
     pub tokens: Arc<dyn Tokens>,

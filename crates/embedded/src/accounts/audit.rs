@@ -1,16 +1,16 @@
 //! The operators' trail: appended, dated by the ledger, read newest first.
 
 use crate::Ledger;
-use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{below, micros, moment};
+use domain::Timestamp;
 use domain::ids::AuditId;
 use domain::page::{Page, PageRequest};
 use domain::ports::accounts::AuditEntry;
+use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
-pub(super) async fn append(ledger: &Ledger, entry: AuditEntry) -> Outcome<()> {
-    let (mut transaction, now) = ledger.write().await?;
+pub(super) async fn append(connection: &mut SqliteConnection, now: Timestamp, entry: &AuditEntry) -> Outcome<()> {
     let (id, now) = (entry.id.uuid(), micros(now));
     sqlx::query!(
         "insert into audit (id, actor, action, subject, address, request_id, created_at) values (?, ?, ?, ?, ?, ?, ?)",
@@ -22,9 +22,9 @@ pub(super) async fn append(ledger: &Ledger, entry: AuditEntry) -> Outcome<()> {
         entry.request_id,
         now
     )
-    .execute(&mut *transaction)
+    .execute(connection)
     .await?;
-    commit(transaction).await
+    Ok(())
 }
 
 pub(super) async fn trail(ledger: &Ledger, page: PageRequest) -> Outcome<Page<AuditEntry>> {

@@ -2,9 +2,9 @@
 
 use crate::Ledger;
 use crate::accounts::purse;
-use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{below, from_json, moment, number, word};
+use domain::Timestamp;
 use domain::account::effective_limits;
 use domain::credits::{Bucket, CreditEntry, EntryKind, Month, Movement, Purse};
 use domain::ids::{AccountId, EntryId, GenerationId};
@@ -56,20 +56,21 @@ async fn find(connection: &mut SqliteConnection, account: AccountId, id: EntryId
 }
 
 /// A top-up that comes again, under its id, is answered as the first time.
-pub(super) async fn top_up(ledger: &Ledger, top_up: TopUp) -> Outcome<Option<CreditEntry>> {
-    let (mut transaction, now) = ledger.write().await?;
+pub(super) async fn top_up(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    top_up: &TopUp,
+) -> Outcome<Option<CreditEntry>> {
     let account = top_up.account_id;
-    if let Some(entry) = find(&mut transaction, account, top_up.id).await? {
+    if let Some(entry) = find(connection, account, top_up.id).await? {
         return Ok(Some(entry));
     }
-    let Some(standing) = purse::load(&mut transaction, account).await? else { return Ok(None) };
+    let Some(standing) = purse::load(connection, account).await? else { return Ok(None) };
     let purse = Purse { purchased: standing.purse.purchased.saturating_add(top_up.amount), ..standing.purse };
-    purse::store(&mut transaction, account, &purse).await?;
+    purse::store(connection, account, &purse).await?;
     let movement = Movement { kind: EntryKind::TopUp, bucket: Bucket::Purchased, amount: top_up.amount };
-    purse::insert(&mut transaction, now, account, top_up.id, movement, None, Some(&top_up.reason)).await?;
-    let entry = find(&mut transaction, account, top_up.id).await?;
-    commit(transaction).await?;
-    Ok(entry)
+    purse::insert(connection, now, account, top_up.id, movement, None, Some(&top_up.reason)).await?;
+    find(connection, account, top_up.id).await
 }
 
 /// Balance and reserved are of one statement. The month's roll, where it is not written yet, is counted.

@@ -1,7 +1,6 @@
 //! API keys: made, listed, ended. A key's end is set once and never put off.
 
 use crate::Ledger;
-use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{later, micros, moment, perhaps};
 use domain::Timestamp;
@@ -69,19 +68,20 @@ async fn find(connection: &mut SqliteConnection, account: AccountId, id: KeyId) 
     row.map(KeyRow::record).transpose()
 }
 
-pub(super) async fn create(ledger: &Ledger, key: NewKey) -> Outcome<Option<KeyRecord>> {
-    let (mut transaction, now) = ledger.write().await?;
+pub(super) async fn create(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    key: &NewKey,
+) -> Outcome<Option<KeyRecord>> {
     let account = key.account_id.uuid();
     let known = sqlx::query_scalar!(r#"select 1 as "one!: i64" from accounts where id = ?"#, account)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut *connection)
         .await?;
     if known.is_none() {
         return Ok(None);
     }
-    insert(&mut transaction, now, &key).await?;
-    let record = find(&mut transaction, key.account_id, key.id).await?;
-    commit(transaction).await?;
-    Ok(record)
+    insert(connection, now, key).await?;
+    find(connection, key.account_id, key.id).await
 }
 
 pub(super) async fn list(ledger: &Ledger, account: AccountId) -> Outcome<Vec<KeyRecord>> {
@@ -97,31 +97,50 @@ pub(super) async fn list(ledger: &Ledger, account: AccountId) -> Outcome<Vec<Key
     rows.into_iter().map(KeyRow::record).collect()
 }
 
-/// A revocation is a moment of its own; the overlap of a rotation is an earlier expiry.
-pub(super) async fn end(ledger: &Ledger, account: AccountId, id: KeyId, after: Duration) -> Outcome<Option<KeyRecord>> {
-    let (mut transaction, now) = ledger.write().await?;
-    let (of, key, ends_at) = (account.uuid(), id.uuid(), later(now, after));
-    if after.is_zero() {
-        sqlx::query!(
-            "update api_keys set revoked_at = min(coalesce(revoked_at, ?1), ?1) where account_id = ?2 and id = ?3",
-            ends_at,
-            of,
-            key
-        )
-        .execute(&mut *transaction)
-        .await?;
+/// A new key beside an old one that works; the old one's end is never put off.
+pub(super) async fn rotate(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    old: KeyId,
+    overlap: Duration,
+    new: &NewKey,
+) -> Outcome<Option<(KeyRecord, KeyRecord)>> {
+    let account = new.account_id;
+    let works = |key: &KeyRecord| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at > now);
+    if !find(connection, account, old).await?.is_some_and(|key| works(&key)) {
+        return Ok(None);
+    }
+    if overlap.is_zero() {
+        revoke(connection, now, account, old).await?;
     } else {
+        let (of, key, ends_at) = (account.uuid(), old.uuid(), later(now, overlap));
         sqlx::query!(
-            "update api_keys set expires_at = min(coalesce(expires_at, ?1), ?1)
-            where account_id = ?2 and id = ?3 and revoked_at is null",
+            "update api_keys set expires_at = min(coalesce(expires_at, ?1), ?1) where account_id = ?2 and id = ?3",
             ends_at,
             of,
             key
         )
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     }
-    let record = find(&mut transaction, account, id).await?;
-    commit(transaction).await?;
-    Ok(record)
+    insert(connection, now, new).await?;
+    Ok(find(connection, account, new.id).await?.zip(find(connection, account, old).await?))
+}
+
+pub(super) async fn revoke(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    account: AccountId,
+    id: KeyId,
+) -> Outcome<Option<KeyRecord>> {
+    let (of, key, now) = (account.uuid(), id.uuid(), micros(now));
+    sqlx::query!(
+        "update api_keys set revoked_at = min(coalesce(revoked_at, ?1), ?1) where account_id = ?2 and id = ?3",
+        now,
+        of,
+        key
+    )
+    .execute(&mut *connection)
+    .await?;
+    find(connection, account, id).await
 }

@@ -1,5 +1,6 @@
 //! The `Accounts` port on SQLite: one use case a file. Nothing is decided here.
 
+mod act;
 mod audit;
 mod authenticate;
 mod credits;
@@ -10,17 +11,15 @@ mod system;
 mod verify;
 
 use crate::Ledger;
+use crate::open::commit;
 use async_trait::async_trait;
 use domain::account::{Account, KeyRecord, Principal};
 use domain::api_key::KeyHash;
 use domain::credits::CreditEntry;
-use domain::ids::{AccountId, KeyId};
+use domain::ids::AccountId;
 use domain::page::{Page, PageRequest};
 use domain::ports::StoreError;
-use domain::ports::accounts::{
-    AccountChange, AccountFilter, Accounts, AuditEntry, NewAccount, NewKey, TopUp, Usage, Verified,
-};
-use std::time::Duration;
+use domain::ports::accounts::{AccountFilter, Accounts, AuditEntry, NewAccount, NewKey, Usage, Verified};
 
 #[async_trait]
 impl Accounts for Ledger {
@@ -29,7 +28,10 @@ impl Accounts for Ledger {
     }
 
     async fn create(&self, account: NewAccount) -> Result<Account, StoreError> {
-        Ok(profile::create(self, account).await?)
+        let (mut transaction, now) = self.write().await?;
+        let account = profile::create(&mut transaction, now, &account).await?;
+        commit(transaction).await?;
+        Ok(account)
     }
 
     async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
@@ -40,33 +42,19 @@ impl Accounts for Ledger {
         Ok(profile::list(self, filter, page).await?)
     }
 
-    async fn change(&self, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
-        Ok(profile::change(self, id, change).await?)
-    }
-
     async fn create_key(&self, key: NewKey) -> Result<Option<KeyRecord>, StoreError> {
-        Ok(keys::create(self, key).await?)
+        let (mut transaction, now) = self.write().await?;
+        let record = keys::create(&mut transaction, now, &key).await?;
+        commit(transaction).await?;
+        Ok(record)
     }
 
     async fn keys(&self, account_id: AccountId) -> Result<Vec<KeyRecord>, StoreError> {
         Ok(keys::list(self, account_id).await?)
     }
 
-    async fn end_key(
-        &self,
-        account_id: AccountId,
-        id: KeyId,
-        after: Duration,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        Ok(keys::end(self, account_id, id, after).await?)
-    }
-
     async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError> {
         Ok(system::ensure(self, account, key).await?)
-    }
-
-    async fn top_up(&self, top_up: TopUp) -> Result<Option<CreditEntry>, StoreError> {
-        Ok(credits::top_up(self, top_up).await?)
     }
 
     async fn usage(&self, id: AccountId) -> Result<Option<Usage>, StoreError> {
@@ -79,10 +67,6 @@ impl Accounts for Ledger {
 
     async fn verify(&self, after: Option<AccountId>, limit: u16) -> Result<Verified, StoreError> {
         Ok(verify::verify(self, after, limit).await?)
-    }
-
-    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        Ok(audit::append(self, entry).await?)
     }
 
     async fn audit_trail(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {

@@ -2,7 +2,6 @@
 
 use crate::Ledger;
 use crate::accounts::purse;
-use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{below, from_json, micros, moment, to_json, word};
 use crate::work::retag;
@@ -67,11 +66,12 @@ pub(super) async fn insert(connection: &mut SqliteConnection, now: Timestamp, ne
     Ok(account)
 }
 
-pub(super) async fn create(ledger: &Ledger, new: NewAccount) -> Outcome<Account> {
-    let (mut transaction, now) = ledger.write().await?;
-    let account = insert(&mut transaction, now, new).await?;
-    commit(transaction).await?;
-    Ok(account)
+/// An account that comes again, under its id, is shown as it is.
+pub(super) async fn create(connection: &mut SqliteConnection, now: Timestamp, new: &NewAccount) -> Outcome<Account> {
+    match find(connection, new.id).await? {
+        Some(account) => Ok(account),
+        None => insert(connection, now, new.clone()).await,
+    }
 }
 
 async fn find(connection: &mut SqliteConnection, id: AccountId) -> Outcome<Option<Account>> {
@@ -111,12 +111,17 @@ pub(super) async fn list(ledger: &Ledger, filter: &AccountFilter, page: PageRequ
     Ok(Page::from_rows(accounts, page.limit, |account| account.id.uuid()))
 }
 
-pub(super) async fn change(ledger: &Ledger, id: AccountId, change: AccountChange) -> Outcome<Option<Account>> {
-    let (mut transaction, now) = ledger.write().await?;
-    let Some(before) = find(&mut transaction, id).await? else { return Ok(None) };
+pub(super) async fn change(
+    ledger: &Ledger,
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    id: AccountId,
+    change: &AccountChange,
+) -> Outcome<Option<Account>> {
+    let Some(before) = find(connection, id).await? else { return Ok(None) };
     let after = Account {
-        name: change.name.unwrap_or(before.name.clone()),
-        email: change.email.unwrap_or(before.email.clone()),
+        name: change.name.clone().unwrap_or_else(|| before.name.clone()),
+        email: change.email.clone().unwrap_or_else(|| before.email.clone()),
         tier: change.tier.unwrap_or(before.tier),
         status: change.status.unwrap_or(before.status),
         overrides: change.overrides.unwrap_or(before.overrides),
@@ -133,16 +138,15 @@ pub(super) async fn change(ledger: &Ledger, id: AccountId, change: AccountChange
         overrides,
         key
     )
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let limits = after.limits(&ledger.tiers);
     if after.is_metered() {
-        raise(&mut transaction, now, id, limits.credits_per_month).await?;
+        raise(connection, now, id, limits.credits_per_month).await?;
     }
     if limits.share != before.limits(&ledger.tiers).share {
-        retag::retag(&mut transaction, id, limits.share).await?;
+        retag::retag(connection, id, limits.share).await?;
     }
-    commit(transaction).await?;
     Ok(Some(after))
 }
 

@@ -13,25 +13,56 @@ use domain::event::Change;
 use domain::generation::CanceledBy;
 use domain::ids::GenerationId;
 use domain::ports::generations::{Canceled, Scope};
+use domain::ports::operators::{self, Acted};
 use domain::state::{Happening, Next, transition};
 use sqlx::sqlite::SqliteConnection;
 use uuid::Uuid;
 
 pub(super) async fn cancel(ledger: &Ledger, scope: Scope, id: GenerationId, by: CanceledBy) -> Outcome<Canceled> {
     let (mut transaction, now) = ledger.write().await?;
-    let Some(generation) = show::find(ledger, &mut transaction, scope, id).await? else {
+    let canceled = canceled(ledger, &mut transaction, now, scope, id, by).await?;
+    if let Canceled::Canceled { .. } = &canceled {
+        commit(transaction).await?;
+    }
+    Ok(canceled)
+}
+
+/// For an operator, within the transaction of the order.
+pub(crate) async fn for_operator(
+    ledger: &Ledger,
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    id: GenerationId,
+) -> Outcome<Acted> {
+    Ok(match canceled(ledger, connection, now, Scope::Everyone, id, CanceledBy::Operator).await? {
+        Canceled::Canceled { generation, tell_workers } => {
+            Acted::Done(operators::Outcome::Canceled { generation, tell_workers })
+        }
+        Canceled::AlreadyFinal(generation) => Acted::AlreadyFinal(generation),
+        Canceled::NotFound => Acted::NotFound,
+    })
+}
+
+async fn canceled(
+    ledger: &Ledger,
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    scope: Scope,
+    id: GenerationId,
+    by: CanceledBy,
+) -> Outcome<Canceled> {
+    let Some(generation) = show::find(ledger, connection, scope, id).await? else {
         return Ok(Canceled::NotFound);
     };
     if generation.status.is_final() {
         return Ok(Canceled::AlreadyFinal(Box::new(generation)));
     }
     let live =
-        live::of(&mut transaction, id).await?.ok_or_else(|| Unwell::corrupt("an open generation without live work"))?;
-    let (_, tell_workers) = give_up(&mut transaction, now, &live, by).await?;
-    let generation = show::find(ledger, &mut transaction, scope, id)
+        live::of(connection, id).await?.ok_or_else(|| Unwell::corrupt("an open generation without live work"))?;
+    let (_, tell_workers) = give_up(connection, now, &live, by).await?;
+    let generation = show::find(ledger, connection, scope, id)
         .await?
         .ok_or_else(|| Unwell::corrupt("a canceled generation is not on record"))?;
-    commit(transaction).await?;
     Ok(Canceled::Canceled { generation: Box::new(generation), tell_workers })
 }
 

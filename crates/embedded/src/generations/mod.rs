@@ -1,11 +1,11 @@
 //! The `Generations` port on SQLite: one use case a file. Nothing is decided here.
 
 mod attempts;
-mod cancel;
+pub(crate) mod cancel;
 pub(crate) mod end;
 mod list;
 mod place;
-mod queue;
+pub(crate) mod queue;
 mod retain;
 pub(crate) mod seen;
 mod show;
@@ -69,10 +69,6 @@ impl Generations for Ledger {
 
     async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError> {
         Ok(place::place(self, id).await?)
-    }
-
-    async fn pause(&self, paused: bool) -> Result<(), StoreError> {
-        Ok(queue::pause(self, paused).await?)
     }
 
     async fn retain(&self, succeeded: u32, failed: u32, results_for: Duration) -> Result<u64, StoreError> {

@@ -1,13 +1,13 @@
 //! The queue in numbers, the backlog of an account, and the pause switch.
 
 use crate::Ledger;
-use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{earlier, micros, number, word};
 use domain::ids::AccountId;
 use domain::ports::generations::{Backlog, QueueStats};
 use domain::state::WorkState;
 use domain::tier::Tier;
+use sqlx::sqlite::SqliteConnection;
 use std::time::Duration;
 
 const RECENT: Duration = Duration::from_secs(300);
@@ -83,8 +83,7 @@ pub(super) async fn queue(ledger: &Ledger) -> Outcome<QueueStats> {
     Ok(stats)
 }
 
-pub(super) async fn pause(ledger: &Ledger, paused: bool) -> Outcome<()> {
-    let (mut transaction, _) = ledger.write().await?;
-    sqlx::query!("update scheduler set paused = ?", paused).execute(&mut *transaction).await?;
-    commit(transaction).await
+pub(crate) async fn pause(connection: &mut SqliteConnection, paused: bool) -> Outcome<()> {
+    sqlx::query!("update scheduler set paused = ?", paused).execute(connection).await?;
+    Ok(())
 }

@@ -24,6 +24,7 @@ pub(super) async fn retain(ledger: &Ledger, succeeded: u32, failed: u32, results
         left -= trim_history(&mut transaction, outcome, keep, left).await?;
     }
     left -= forget_keys(&mut transaction, now, left).await?;
+    left -= forget_operators_keys(&mut transaction, now, left).await?;
     left -= forget_results(&mut transaction, now, results_for, left).await?;
     left -= forget_workers(&mut transaction, now, left).await?;
     commit(transaction).await?;
@@ -48,6 +49,19 @@ async fn forget_keys(connection: &mut SqliteConnection, now: Timestamp, most: i6
     let gone = sqlx::query!(
         "delete from idempotency_keys where rowid in (
             select rowid from idempotency_keys where created_at < ? order by created_at limit ?)",
+        before,
+        most
+    )
+    .execute(connection)
+    .await?;
+    Ok(gone.rows_affected().cast_signed())
+}
+
+async fn forget_operators_keys(connection: &mut SqliteConnection, now: Timestamp, most: i64) -> Outcome<i64> {
+    let before = earlier(now, KEYS_HOLD);
+    let gone = sqlx::query!(
+        "delete from operator_keys where rowid in (
+            select rowid from operator_keys where created_at < ? order by created_at limit ?)",
         before,
         most
     )

@@ -11,9 +11,10 @@ mod rendering;
 pub(crate) mod retag;
 mod settle;
 mod step;
-mod workers;
+pub(crate) mod workers;
 
 use crate::Ledger;
+use crate::open::commit;
 use async_trait::async_trait;
 use domain::ids::{GenerationId, WorkerId};
 use domain::lease::{Fence, Held, LeaseRef};
@@ -43,7 +44,10 @@ impl Work for Ledger {
     }
 
     async fn ask_to_drain(&self, worker: WorkerId) -> Result<bool, StoreError> {
-        Ok(workers::ask_to_drain(self, worker).await?)
+        let (mut transaction, now) = self.write().await?;
+        let asked = workers::ask_to_drain(&mut transaction, now, worker).await?;
+        commit(transaction).await?;
+        Ok(asked)
     }
 
     async fn claim(&self, worker: WorkerId, leases: &[LeaseRef]) -> Result<Vec<Claimed>, StoreError> {

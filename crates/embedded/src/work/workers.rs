@@ -4,9 +4,11 @@ use crate::Ledger;
 use crate::open::commit;
 use crate::outcome::Outcome;
 use crate::stored::{later, micros, moment, number};
+use domain::Timestamp;
 use domain::ids::{GenerationId, WorkerId};
 use domain::lease::{Fence, Held};
 use domain::ports::work::{Load, NewWorker, Renewal, WorkerView};
+use sqlx::sqlite::SqliteConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -92,13 +94,11 @@ pub(super) async fn list(ledger: &Ledger) -> Outcome<Vec<WorkerView>> {
     Ok(views)
 }
 
-pub(super) async fn ask_to_drain(ledger: &Ledger, worker: WorkerId) -> Outcome<bool> {
-    let (mut transaction, now) = ledger.write().await?;
+pub(crate) async fn ask_to_drain(connection: &mut SqliteConnection, now: Timestamp, worker: WorkerId) -> Outcome<bool> {
     let (id, now) = (worker.uuid(), micros(now));
     let asked =
         sqlx::query!("update workers set drain_asked = 1 where id = ? and state = 'alive' and expires_at > ?", id, now)
-            .execute(&mut *transaction)
+            .execute(connection)
             .await?;
-    commit(transaction).await?;
     Ok(asked.rows_affected() > 0)
 }

@@ -18,6 +18,7 @@ use domain::account::{Account, AccountStatus, Overrides};
 use domain::ids::AccountId;
 use domain::page::Page;
 use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount, Usage};
+use domain::ports::operators::{Order, Outcome};
 use domain::tier::Tier;
 use serde_json::Value;
 use utoipa::openapi::{Object, RefOr, Schema};
@@ -118,15 +119,20 @@ pub(crate) async fn create(
     let (email, overrides) = (email(&mut fields), overrides(&mut fields).unwrap_or_default());
     fields.finish()?;
     let (Some(name), Some(tier)) = (name, tier) else { return Err(ApiError::internal()) };
+    let id = AccountId::new(core.backends.clock.now(), rand::random());
+    let show = |outcome: &Outcome| {
+        let Outcome::Account(account) = outcome else { return Err(ApiError::internal()) };
+        let done = Done::new(StatusCode::CREATED, &show_account(&core, account, None))?;
+        Ok(done.location(format!("/admin/v1/accounts/{}", account.id)))
+    };
     let change = Change { core: &core, operator: &operator, request: &request, action: "account.create", fingerprint };
     change
-        .make(async {
-            let id = AccountId::new(core.backends.clock.now(), rand::random());
-            let account = NewAccount { id, name, email, tier, overrides };
-            let account = core.call(core.backends.accounts.create(account)).await?;
-            let done = Done::new(StatusCode::CREATED, &show_account(&core, &account, None))?;
-            Ok(done.subject(&account.id).location(format!("/admin/v1/accounts/{}", account.id)))
-        })
+        .order(
+            Order::CreateAccount(NewAccount { id, name, email, tier, overrides }),
+            Some(id.to_string()),
+            show,
+            |_| (),
+        )
         .await
 }
 
@@ -218,11 +224,10 @@ pub(crate) async fn change(
         email: Some(email(&mut fields)).filter(|_| names_email),
     };
     fields.finish()?;
+    let show = |outcome: &Outcome| {
+        let Outcome::Account(account) = outcome else { return Err(ApiError::internal()) };
+        Done::new(StatusCode::OK, &show_account(&core, account, None))
+    };
     let change = Change { core: &core, operator: &operator, request: &request, action: "account.change", fingerprint };
-    change
-        .make(async {
-            let changed = core.call(core.backends.accounts.change(id, asked)).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::OK, &show_account(&core, &changed, None))?.subject(&id))
-        })
-        .await
+    change.order(Order::ChangeAccount(id, asked), Some(id.to_string()), show, |_| ()).await
 }

@@ -162,7 +162,7 @@ pub(crate) async fn change(
             let scope = account.map_or(Scope::Everyone, Scope::Account);
             let mut run = Run {
                 core: &core,
-                request: &request,
+                change: &change,
                 until: Instant::now() + GOES_ON_FOR,
                 outcome: BulkOutcome { action, dry_run, matched: 0, changed: 0, refused: 0, more: false },
             };
@@ -178,7 +178,7 @@ pub(crate) async fn change(
 
 struct Run<'a> {
     core: &'a Core,
-    request: &'a HttpRequest,
+    change: &'a Change<'a>,
     until: Instant,
     outcome: BulkOutcome,
 }
@@ -210,7 +210,7 @@ impl Run<'_> {
                     let id = generation.id.to_string();
                     end(self.core, Scope::Everyone, &id, CanceledBy::Operator).await.map(|_| ())
                 }
-                Action::Retry => super::generations::anew(self.core, generation, self.request).await.map(|_| ()),
+                Action::Retry => super::generations::anew(self.change, generation).await.map(|_| ()),
             };
             match done {
                 Ok(()) => self.outcome.changed += 1,

@@ -1,8 +1,10 @@
-//! Operators' changes: made once for each `Idempotency-Key`, and written to the audit trail.
+//! Operators' changes: each in the audit trail, and made once for each `Idempotency-Key`, whichever gateway hears of it.
 //!
-//! What a key was answered with is kept by this gateway alone, for an hour: a repeat on another gateway, or later, is a new change.
-//! The ledger has no place for it yet. The audit entry follows the change; when it cannot be written, the log has all of it.
+//! What the ledger changes itself is an [`Order`]: change, audit entry and the key's answer are one transaction. What the token pool or many
+//! transactions change is made first and told to the ledger after it; each of those may be made again without harm, and is when a gateway dies in
+//! between and the operator asks again. When such an entry cannot be written, the log has all of it.
 
+use super::sealed::Seal;
 use crate::admit::Operator;
 use crate::core::Core;
 use crate::idempotency;
@@ -13,33 +15,36 @@ use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use domain::ids::AuditId;
 use domain::ports::accounts::AuditEntry;
+use domain::ports::operators::{Acted, Deed, Earlier, Order, Outcome};
 use moka::future::Cache;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-const REMEMBERED_FOR: Duration = Duration::from_secs(3_600);
-const REMEMBERED_MOST: u64 = 10_000;
-const AUDIT_TRIES: u32 = 3;
+/// Equal changes at once wait for the first of them; the ledger knows of those that come later.
+const JOINED_FOR: Duration = Duration::from_secs(2);
+const JOINED_MOST: u64 = 10_000;
+const TOLD_TRIES: u32 = 3;
 
 /// What a change is answered with.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Done {
-    status: StatusCode,
+    status: u16,
     body: String,
-    subject: Option<String>,
     location: Option<String>,
+    #[serde(skip)]
+    subject: Option<String>,
 }
 
 impl Done {
     pub(crate) fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, ApiError> {
         let body = serde_json::to_string(body).map_err(|_| ApiError::internal())?;
-        Ok(Self { status, body, subject: None, location: None })
+        Ok(Self { status: status.as_u16(), body, subject: None, location: None })
     }
 
     pub(crate) const fn empty() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: String::new(), subject: None, location: None }
+        Self { status: 204, body: String::new(), subject: None, location: None }
     }
 
     /// The id of what was changed.
@@ -53,33 +58,38 @@ impl Done {
         self
     }
 
-    fn answer(self, replayed: bool) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
+    fn answer(self, replayed: bool) -> Result<HttpResponse, ApiError> {
+        let status = StatusCode::from_u16(self.status).map_err(|_| ApiError::internal())?;
+        let mut response = HttpResponse::build(status);
         if let Some(location) = self.location {
             response.insert_header((header::LOCATION, location));
         }
         if replayed {
             response.insert_header(("Idempotency-Replayed", "true"));
         }
-        if self.body.is_empty() { response.finish() } else { response.content_type("application/json").body(self.body) }
+        Ok(if self.body.is_empty() {
+            response.finish()
+        } else {
+            response.content_type("application/json").body(self.body)
+        })
     }
 }
 
-struct Remembered {
+/// What a change that was made elsewhere was answered with, and whose it was.
+struct Made {
+    entry: AuditId,
     fingerprint: [u8; 32],
-    request_id: String,
     done: Done,
 }
 
-/// What this gateway answered to which key.
+/// What is being made by this gateway, by its key's hash.
 pub(crate) struct Changes {
-    remembered: Cache<(String, String), Arc<Remembered>>,
+    joined: Cache<[u8; 32], Arc<Made>>,
 }
 
 impl Default for Changes {
     fn default() -> Self {
-        let remembered = Cache::builder().max_capacity(REMEMBERED_MOST).time_to_live(REMEMBERED_FOR).build();
-        Self { remembered }
+        Self { joined: Cache::builder().max_capacity(JOINED_MOST).time_to_live(JOINED_FOR).build() }
     }
 }
 
@@ -95,61 +105,120 @@ pub(crate) struct Change<'a> {
 }
 
 impl Change<'_> {
-    /// Makes it, unless its key was answered before; then audits it.
+    /// Has the ledger carry it out. `show` makes the answer of what came of it, and is called again for what is kept; `after` follows a change that was
+    /// made by this very request.
+    pub(crate) async fn order(
+        &self,
+        order: Order,
+        subject: Option<String>,
+        show: impl Fn(&Outcome) -> Result<Done, ApiError> + Send + Sync,
+        after: impl FnOnce(&Outcome),
+    ) -> Result<HttpResponse, ApiError> {
+        let (seal, entry) = (self.seal()?, self.entry(subject));
+        if let Some(earlier) = self.earlier(seal.as_ref()).await? {
+            return self.replay(seal.as_ref(), &entry, &earlier);
+        }
+        let key = seal.as_ref().map(Seal::key);
+        let keep = |outcome: &Outcome| match &seal {
+            Some(seal) => show(outcome).ok().and_then(|done| seal.seal(&done)).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let deed = Deed { entry: entry.clone(), key, answer: &keep };
+        match self.core.call(self.core.backends.operators.act(&order, &deed)).await? {
+            Acted::Done(outcome) => {
+                after(&outcome);
+                show(&outcome)?.answer(false)
+            }
+            Acted::Earlier(earlier) => self.replay(seal.as_ref(), &entry, &earlier),
+            Acted::NotFound => Err(ApiError::not_found()),
+            Acted::AlreadyFinal(generation) => Err(ApiError::already_final(generation.status)),
+        }
+    }
+
+    /// Makes it elsewhere, by `work`, and tells the ledger. `work` may be done twice with one key where a gateway dies.
     pub(crate) async fn make(
         &self,
         work: impl Future<Output = Result<Done, ApiError>>,
     ) -> Result<HttpResponse, ApiError> {
-        let key = idempotency::header(self.request.headers()).map_err(|broken| ApiError::invalid(vec![broken]))?;
-        let request_id = self.request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let work = Box::pin(work);
+        let (seal, work) = (self.seal()?, Box::pin(work));
+        let Some(seal) = seal else {
+            let done = work.await?;
+            self.tell(self.entry(done.subject.clone()), None, &done).await;
+            return done.answer(false);
+        };
+        let asked = self.entry(None);
+        if let Some(earlier) = self.earlier(Some(&seal)).await? {
+            return self.replay(Some(&seal), &asked, &earlier);
+        }
         let made = async {
             let done = work.await?;
-            self.audit(&done, &request_id).await;
-            Ok::<_, ApiError>(done)
+            let entry = AuditEntry { subject: done.subject.clone(), ..asked.clone() };
+            self.tell(entry, Some(&seal), &done).await;
+            Ok::<_, ApiError>(Arc::new(Made { entry: asked.id, fingerprint: self.fingerprint, done }))
         };
-        let Some(key) = key else { return Ok(made.await?.answer(false)) };
-        let place = (format!("{} {}", self.request.method(), self.request.path()), key);
-        // Equal requests at once wait for the first and share its answer; failures are not remembered.
-        let remembered = self
-            .core
-            .changes
-            .remembered
-            .try_get_with(place, async {
-                let (fingerprint, request_id) = (self.fingerprint, request_id.clone());
-                Ok(Arc::new(Remembered { fingerprint, request_id, done: made.await? }))
-            })
-            .await
-            .map_err(|error: Arc<ApiError>| error.as_ref().clone())?;
-        if remembered.fingerprint != self.fingerprint {
-            return Err(ApiError::new(Code::IdempotencyKeyReused, "Take a new key for a new request."));
+        // Failures are not remembered.
+        let joined = self.core.changes.joined.try_get_with(seal.key().hash, made).await;
+        let joined = joined.map_err(|error: Arc<ApiError>| error.as_ref().clone())?;
+        if joined.fingerprint != self.fingerprint {
+            return Err(reused());
         }
-        Ok(remembered.done.clone().answer(remembered.request_id != request_id))
+        joined.done.clone().answer(joined.entry != asked.id)
     }
 
-    async fn audit(&self, done: &Done, request_id: &str) {
+    /// A key for what is submitted on the way, `None` where the change has none: the same change submits the same thing once.
+    pub(crate) fn key_of(&self, part: &impl ToString) -> Result<Option<String>, ApiError> {
+        Ok(self.seal()?.map(|seal| seal.key_of(&part.to_string())))
+    }
+
+    fn seal(&self) -> Result<Option<Seal>, ApiError> {
+        let key = idempotency::header(self.request.headers()).map_err(|broken| ApiError::invalid(vec![broken]))?;
+        let call = format!("{} {}", self.request.method(), self.request.path());
+        Ok(key.map(|key| Seal::new(&self.core.settings.pepper, &call, &key, self.fingerprint)))
+    }
+
+    async fn earlier(&self, seal: Option<&Seal>) -> Result<Option<Earlier>, ApiError> {
+        let Some(seal) = seal else { return Ok(None) };
+        self.core.call(self.core.backends.operators.earlier(&seal.key())).await
+    }
+
+    fn replay(&self, seal: Option<&Seal>, entry: &AuditEntry, earlier: &Earlier) -> Result<HttpResponse, ApiError> {
+        if earlier.fingerprint != self.fingerprint {
+            return Err(reused());
+        }
+        let done = seal.and_then(|seal| seal.open(&earlier.answer)).ok_or_else(|| {
+            tracing::error!("what an operator's key was answered with does not open: has API_KEY_PEPPER changed?");
+            ApiError::internal()
+        })?;
+        done.answer(earlier.entry != entry.id)
+    }
+
+    fn entry(&self, subject: Option<String>) -> AuditEntry {
         let now = self.core.backends.clock.now();
         let actor: String = self.core.settings.admin_key.reveal().chars().take(4).collect();
-        let entry = AuditEntry {
+        AuditEntry {
             id: AuditId::new(now, rand::random()),
             actor: format!("{actor}…"),
             action: self.action.to_owned(),
-            subject: done.subject.clone(),
+            subject,
             address: Some(self.operator.address.0.to_string()),
-            request_id: request_id.to_owned(),
+            request_id: self.request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default(),
             created_at: now,
-        };
-        for _ in 0..AUDIT_TRIES {
-            if self.core.call(self.core.backends.accounts.audit(entry.clone())).await.is_ok() {
+        }
+    }
+
+    async fn tell(&self, entry: AuditEntry, seal: Option<&Seal>, done: &Done) {
+        let keep = |_: &Outcome| seal.and_then(|seal| seal.seal(done)).unwrap_or_default();
+        let deed = Deed { entry, key: seal.map(Seal::key), answer: &keep };
+        for _ in 0..TOLD_TRIES {
+            if self.core.call(self.core.backends.operators.act(&Order::Told, &deed)).await.is_ok() {
                 return;
             }
         }
-        tracing::error!(
-            action = entry.action,
-            subject = entry.subject,
-            address = entry.address,
-            request_id = entry.request_id,
-            "an operator's change is not in the audit trail"
-        );
+        let AuditEntry { action, subject, address, request_id, .. } = deed.entry;
+        tracing::error!(action, subject, address, request_id, "an operator's change is not in the audit trail");
     }
+}
+
+fn reused() -> ApiError {
+    ApiError::new(Code::IdempotencyKeyReused, "Take a new key for a new request.")
 }

@@ -13,6 +13,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::{AccountId, EntryId};
 use domain::ports::accounts::TopUp;
+use domain::ports::operators::{Order, Outcome};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -59,12 +60,11 @@ pub(crate) async fn top_up(
     let reason = fields.text("reason", REASON_LONGEST).unwrap_or_default();
     fields.finish()?;
     let change = Change { core: &core, operator: &operator, request: &request, action: "credits.top_up", fingerprint };
-    change
-        .make(async {
-            let entry = EntryId::new(core.backends.clock.now(), rand::random());
-            let top_up = TopUp { id: entry, account_id, amount, reason };
-            let entry = core.call(core.backends.accounts.top_up(top_up)).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::CREATED, &account::entry(entry))?.subject(&account_id))
-        })
-        .await
+    let entry = EntryId::new(core.backends.clock.now(), rand::random());
+    let order = Order::TopUp(TopUp { id: entry, account_id, amount, reason });
+    let show = |outcome: &Outcome| {
+        let Outcome::Entry(entry) = outcome else { return Err(ApiError::internal()) };
+        Done::new(StatusCode::CREATED, &account::entry(entry.clone()))
+    };
+    change.order(order, Some(account_id.to_string()), show, |_| ()).await
 }

@@ -3,7 +3,7 @@
 use super::change::{Change, Done};
 use crate::admit::Operator;
 use crate::core::Core;
-use crate::generations::cancel::end;
+use crate::generations::cancel::ring;
 use crate::generations::find;
 use crate::generations::list::STATUSES;
 use crate::generations::submit::accept;
@@ -12,14 +12,15 @@ use crate::page::PageView;
 use crate::problem::{ApiError, Code};
 use crate::query::Query;
 use crate::view::OperatorsGeneration;
-use crate::{body, page, trace, view};
+use crate::{body, idempotency, page, trace, view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::admission::Submission;
-use domain::generation::{CanceledBy, ErrorCode, Generation};
+use domain::generation::{ErrorCode, Generation};
 use domain::ids::{AccountId, GenerationId};
 use domain::page::Page;
 use domain::ports::generations::{GenerationFilter, Scope};
+use domain::ports::operators::{Order, Outcome};
 use domain::request::CancelAfter;
 use domain::state::{Stage, Status};
 use domain::tier::Tier;
@@ -106,12 +107,17 @@ pub(crate) async fn cancel(
     let fingerprint = [0; 32];
     let action = "generation.cancel";
     let change = Change { core: &core, operator: &operator, request: &request, action, fingerprint };
-    change
-        .make(async {
-            let canceled = end(&core, Scope::Everyone, &id, CanceledBy::Operator).await?;
-            Ok(Done::new(StatusCode::ACCEPTED, &view::operators(&canceled, None))?.subject(&canceled.id))
-        })
-        .await
+    let id: GenerationId = super::id(&id)?;
+    let show = |outcome: &Outcome| {
+        let Outcome::Canceled { generation, .. } = outcome else { return Err(ApiError::internal()) };
+        Done::new(StatusCode::ACCEPTED, &view::operators(generation, None))
+    };
+    let after = |outcome: &Outcome| {
+        if let Outcome::Canceled { generation, tell_workers } = outcome {
+            ring(&core, generation, *tell_workers);
+        }
+    };
+    change.order(Order::Cancel(id), Some(id.to_string()), show, after).await
 }
 
 /// Submit a generation anew
@@ -145,7 +151,7 @@ pub(crate) async fn retry(
         .make(async {
             let old = find(&core, Scope::Everyone, &id).await?;
             let id = old.id;
-            let new = anew(&core, old, &request).await?;
+            let new = anew(&change, old).await?;
             let done = Done::new(StatusCode::ACCEPTED, &view::operators(&new, None))?;
             Ok(done.subject(&id).location(format!("/admin/v1/generations/{}", new.id)))
         })
@@ -153,16 +159,21 @@ pub(crate) async fn retry(
 }
 
 /// Submits what has ended once more, as a generation of its own.
-pub(super) async fn anew(core: &Core, old: Generation, request: &HttpRequest) -> Result<Generation, ApiError> {
+pub(super) async fn anew(change: &Change<'_>, old: Generation) -> Result<Generation, ApiError> {
+    let Change { core, request, .. } = *change;
     if !old.status.is_final() {
         return Err(ApiError::new(Code::NotFinal, "Only what has ended can be submitted anew."));
     }
+    let account = core.call(core.backends.accounts.show(old.account_id)).await?.ok_or_else(ApiError::not_found)?;
+    core.backlogs.check(&account).await?;
+    let key = change.key_of(&old.id)?;
+    let idempotency = key.map(|key| idempotency::key_for(key, &old.request)).transpose()?;
     let submission = Submission {
         id: GenerationId::new(core.backends.clock.now(), rand::random()),
         account_id: old.account_id,
         request: old.request,
         cancel_after: CancelAfter::USUAL.duration(),
-        idempotency: None,
+        idempotency,
         retry_of: Some(old.id),
         trace: trace::current(request.headers()),
     };

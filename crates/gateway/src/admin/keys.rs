@@ -14,10 +14,10 @@ use crate::view::account::{KeyView, key as view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Timestamp;
-use domain::account::KeyRecord;
 use domain::api_key::{ApiKey, KeyLabel};
 use domain::ids::{AccountId, KeyId};
 use domain::ports::accounts::NewKey;
+use domain::ports::operators::{Order, Outcome};
 use serde::Serialize;
 use std::time::Duration;
 use utoipa::openapi::{RefOr, Schema};
@@ -34,6 +34,7 @@ named! {
         ("expires_at", nullable(time("A moment that lies ahead; left out: it does not expire.")).into()),
     ]);
     RotateBody = schema::body(&[], [
+        ("name", nullable(text(NAME_LONGEST, "Left out: the old key's.")).into()),
         ("overlap_seconds", with_default(nullable(integer(&(0..=OVERLAP_LONGEST), "How long the old key still works.")), OVERLAP_USUAL).into()),
         ("expires_at", nullable(time("When the new key expires; left out: never.")).into()),
     ]);
@@ -44,7 +45,7 @@ named! {
 struct RotatedKey<'a> {
     #[serde(flatten)]
     new: KeyView<'a>,
-    replaces: Option<KeyView<'a>>,
+    replaces: KeyView<'a>,
 }
 
 /// A moment that lies ahead.
@@ -56,13 +57,13 @@ fn expiry(core: &Core, fields: &mut Fields) -> Option<Timestamp> {
     Some(at)
 }
 
-/// A new key of the account: its record, and the key itself for the one time it is shown.
-async fn make(
+/// A new key of the account: what is kept of it, and the key itself for the one time it is shown.
+fn make(
     core: &Core,
     account_id: AccountId,
     name: String,
     expires_at: Option<Timestamp>,
-) -> Result<(KeyRecord, ApiKey), ApiError> {
+) -> Result<(NewKey, ApiKey), ApiError> {
     let random: [u8; 128] = std::array::from_fn(|_| rand::random());
     let key = ApiKey::generate(KeyLabel::Live, &random).ok_or_else(ApiError::internal)?;
     let new = NewKey {
@@ -73,8 +74,7 @@ async fn make(
         hash: key.hash(&core.settings.pepper),
         expires_at,
     };
-    let record = core.call(core.backends.accounts.create_key(new)).await?.ok_or_else(ApiError::not_found)?;
-    Ok((record, key))
+    Ok((new, key))
 }
 
 /// Create an API key
@@ -108,12 +108,13 @@ pub(crate) async fn create(
     let expires_at = expiry(&core, &mut fields);
     fields.finish()?;
     let change = Change { core: &core, operator: &operator, request: &request, action: "key.create", fingerprint };
-    change
-        .make(async {
-            let (record, key) = make(&core, account_id, name, expires_at).await?;
-            Ok(Done::new(StatusCode::CREATED, &view(&record, Some(key.reveal())))?.subject(&record.id))
-        })
-        .await
+    let (new, key) = make(&core, account_id, name, expires_at)?;
+    let subject = new.id.to_string();
+    let show = |outcome: &Outcome| {
+        let Outcome::Key(record) = outcome else { return Err(ApiError::internal()) };
+        Done::new(StatusCode::CREATED, &view(record, Some(key.reveal())))
+    };
+    change.order(Order::CreateKey(new), Some(subject), show, |_| ()).await
 }
 
 /// List an account's keys
@@ -163,18 +164,16 @@ pub(crate) async fn revoke(
     body::none(&request, payload).await?;
     let fingerprint = [0; 32];
     let change = Change { core: &core, operator: &operator, request: &request, action: "key.revoke", fingerprint };
-    change
-        .make(async {
-            let ended = core.backends.accounts.end_key(account_id, key_id, Duration::ZERO);
-            let record = core.call(ended).await?.ok_or_else(ApiError::not_found)?;
-            Ok(Done::new(StatusCode::OK, &view(&record, None))?.subject(&key_id))
-        })
-        .await
+    let show = |outcome: &Outcome| {
+        let Outcome::Key(record) = outcome else { return Err(ApiError::internal()) };
+        Done::new(StatusCode::OK, &view(record, None))
+    };
+    change.order(Order::RevokeKey(account_id, key_id), Some(key_id.to_string()), show, |_| ()).await
 }
 
 /// Rotate a key
 ///
-/// A new key of the same name; the old one works until the overlap is over.
+/// A new key beside the old one, which works until the overlap is over. A key that has ended is not rotated.
 #[utoipa::path(
     post,
     path = "/admin/v1/accounts/{id}/keys/{key_id}/rotate",
@@ -196,27 +195,20 @@ pub(crate) async fn rotate(
     let (account_id, key_id): (AccountId, KeyId) = (id(&path.0)?, id(&path.1)?);
     let mut fields = body::optional(&request, payload).await?;
     let fingerprint = fields.fingerprint();
+    let name = fields.text("name", NAME_LONGEST);
     let overlap = fields.integer_in("overlap_seconds", 0..=OVERLAP_LONGEST).unwrap_or(OVERLAP_USUAL);
     let expires_at = expiry(&core, &mut fields);
     fields.finish()?;
     let change = Change { core: &core, operator: &operator, request: &request, action: "key.rotate", fingerprint };
-    change
-        .make(async {
-            let now = core.backends.clock.now();
-            let keys = core.call(core.backends.accounts.keys(account_id)).await?;
-            let usable = |key: &KeyRecord| {
-                key.id == key_id && key.revoked_at.is_none_or(|at| at > now) && key.expires_at.is_none_or(|at| at > now)
-            };
-            let old = keys.into_iter().find(usable).ok_or_else(ApiError::not_found)?;
-            // The new one first: whatever fails after it, the account is never without a key.
-            let (record, key) = make(&core, account_id, old.name, expires_at).await?;
-            let after = Duration::from_secs(u64::try_from(overlap).unwrap_or(0));
-            let ended = core.call(core.backends.accounts.end_key(account_id, key_id, after)).await?;
-            let shown = RotatedKey {
-                new: view(&record, Some(key.reveal())),
-                replaces: ended.as_ref().map(|old| view(old, None)),
-            };
-            Ok(Done::new(StatusCode::CREATED, &shown)?.subject(&key_id))
-        })
-        .await
+    // The name, where none is given, is the old one's: it never changes, so it may be read before the order.
+    let keys = core.call(core.backends.accounts.keys(account_id)).await?;
+    let old = keys.into_iter().find(|key| key.id == key_id).ok_or_else(ApiError::not_found)?;
+    let (new, key) = make(&core, account_id, name.unwrap_or(old.name), expires_at)?;
+    let overlap = Duration::from_secs(u64::try_from(overlap).unwrap_or(0));
+    let show = |outcome: &Outcome| {
+        let Outcome::Rotated { new, old } = outcome else { return Err(ApiError::internal()) };
+        let shown = RotatedKey { new: view(new, Some(key.reveal())), replaces: view(old, None) };
+        Done::new(StatusCode::CREATED, &shown)
+    };
+    change.order(Order::RotateKey { old: key_id, overlap, new }, Some(key_id.to_string()), show, |_| ()).await
 }

@@ -9,6 +9,7 @@ use crate::openapi::params;
 use crate::problem::ApiError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::ports::operators::{Order, Outcome};
 use domain::tier::Tier;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,15 +104,13 @@ async fn set_paused(
     body::none(request, payload).await?;
     let action = if paused { "queue.pause" } else { "queue.resume" };
     let change = Change { core, operator, request, action, fingerprint: [0; 32] };
-    change
-        .make(async {
-            core.call(core.backends.generations.pause(paused)).await?;
-            if !paused {
-                core.ringer.work();
-            }
-            Done::new(StatusCode::OK, &Paused { paused })
-        })
-        .await
+    let show = |_: &Outcome| Done::new(StatusCode::OK, &Paused { paused });
+    let after = |_: &Outcome| {
+        if !paused {
+            core.ringer.work();
+        }
+    };
+    change.order(Order::Pause(paused), None, show, after).await
 }
 
 /// Pause the queue

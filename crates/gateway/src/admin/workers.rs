@@ -12,6 +12,7 @@ use crate::view::At;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::ids::WorkerId;
+use domain::ports::operators::{Order, Outcome};
 use domain::ports::work::WorkerView;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -98,12 +99,6 @@ pub(crate) async fn drain(
     body::none(&request, payload).await?;
     let fingerprint = [0; 32];
     let change = Change { core: &core, operator: &operator, request: &request, action: "worker.drain", fingerprint };
-    change
-        .make(async {
-            if !core.call(core.backends.work.ask_to_drain(worker)).await? {
-                return Err(ApiError::not_found());
-            }
-            Ok(Done::new(StatusCode::ACCEPTED, &Draining { id: worker, draining: true })?.subject(&worker))
-        })
-        .await
+    let show = |_: &Outcome| Done::new(StatusCode::ACCEPTED, &Draining { id: worker, draining: true });
+    change.order(Order::Drain(worker), Some(worker.to_string()), show, |_| ()).await
 }

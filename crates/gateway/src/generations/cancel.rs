@@ -3,7 +3,7 @@
 use crate::admit::Customer;
 use crate::core::Core;
 use crate::openapi::params;
-use crate::problem::{ApiError, Code};
+use crate::problem::ApiError;
 use crate::view::GenerationView;
 use crate::{body, view};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -43,18 +43,19 @@ pub(crate) async fn end(core: &Core, scope: Scope, id: &str, by: CanceledBy) -> 
     let id: GenerationId = id.parse().map_err(|_| ApiError::not_found())?;
     match core.call(core.backends.generations.cancel(scope, id, by)).await? {
         Canceled::Canceled { generation, tell_workers } => {
-            let Generation { id, account_id, version, .. } = *generation;
-            core.ringer.changed(Change { id, account_id, version, progress: None });
-            if tell_workers {
-                core.ringer.notice(Notice::Closing(id));
-            }
+            ring(core, &generation, tell_workers);
             Ok(*generation)
         }
-        Canceled::AlreadyFinal(generation) => {
-            let status = generation.status.name();
-            let detail = format!("It has ended already: {status}.");
-            Err(ApiError::new(Code::AlreadyFinal, detail).with("generation_status", status))
-        }
+        Canceled::AlreadyFinal(generation) => Err(ApiError::already_final(generation.status)),
         Canceled::NotFound => Err(ApiError::not_found()),
+    }
+}
+
+/// Readers hear of a cancel, and the worker that owned it tells the upstream.
+pub(crate) fn ring(core: &Core, generation: &Generation, tell_workers: bool) {
+    let Generation { id, account_id, version, .. } = *generation;
+    core.ringer.changed(Change { id, account_id, version, progress: None });
+    if tell_workers {
+        core.ringer.notice(Notice::Closing(id));
     }
 }

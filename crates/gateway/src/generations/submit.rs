@@ -75,7 +75,6 @@ struct Parsed {
         (status = 202, description = "Accepted.", body = GenerationView<'_>, headers(("Location"), ("Retry-After"))),
         (status = 200, description = "With `Prefer: wait`: it has ended.", body = GenerationView<'_>, headers(("Location"))),
         (status = 402, description = "credits_exhausted, monthly_quota_exhausted"),
-        (status = 404, description = "not_found"),
         (status = 409, description = "idempotency_in_progress"),
         (status = 422, description = "tier_limit_exceeded"),
         (status = 503, description = "overloaded", headers(("Location"))),
@@ -197,7 +196,8 @@ pub(crate) async fn accept(core: &Core, submission: Submission) -> Result<(Gener
             Err(problem.with("used", used).with("limit", limit).with("resets_at", resets_at))
         }
         Ok(Submitted::AccountSuspended) => Err(ApiError::new(Code::Forbidden, "The account is suspended.")),
-        Ok(Submitted::AccountUnknown) => Err(ApiError::not_found()),
+        // Its key was known a moment ago.
+        Ok(Submitted::AccountUnknown) => Err(ApiError::unauthenticated()),
         Err(Refused::Full) => Err(ApiError::overloaded("Too many submissions at once. Nothing was charged.", 1)),
         Err(Refused::Unavailable) => {
             Err(ApiError::unavailable("The ledger does not answer for the moment. Nothing was charged."))

@@ -94,7 +94,8 @@ fn problems_by_form(path: &str, method: &str, operation: &Operation) -> BTreeMap
         if parameter.parameter_in != ParameterIn::Path && parameter.name != "If-None-Match" {
             codes.push(Code::ValidationFailed);
         }
-        if parameter.name == idempotency::HEADER {
+        // Without a body, two requests with one key are the same request.
+        if parameter.name == idempotency::HEADER && operation.request_body.is_some() {
             codes.push(Code::IdempotencyKeyReused);
         }
     }

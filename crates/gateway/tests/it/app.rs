@@ -16,7 +16,7 @@ use domain::ports::work::Applied;
 use domain::ports::{Accounts, Backends, Doorbell, LedgerClock, TokenAdmin};
 use domain::tier::{Tier, Tiers};
 use domain::token::{ImportOutcome, PoolStats, TokenImport, TokenState, TokenView};
-use gateway::{Gateway, Settings};
+use gateway::{Apart, Gateway, Settings};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
@@ -29,6 +29,12 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) const ADMIN_KEY: &str = "admin-key-of-the-tests-0123456789";
 pub(crate) const SYSTEM_KEY: &str = "system-key-of-the-tests-0123456789";
+
+/// What makes a gateway unlike the others.
+#[derive(Default)]
+struct Unlike {
+    apart: Option<Apart>,
+}
 
 /// One gateway and its world. Dropping it stops the gateway.
 pub(crate) struct App {
@@ -44,7 +50,7 @@ pub(crate) struct App {
     pub(crate) served: TaskTracker,
     http: reqwest::Client,
     pepper: SecretString,
-    _folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl Drop for App {
@@ -179,15 +185,43 @@ impl App {
     pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         static CRYPTO: Once = Once::new();
         CRYPTO.call_once(|| rustls::crypto::ring::default_provider().install_default().unwrap());
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let opened = embedded::Settings { data_dir: folder.path().to_owned(), tiers: Tiers::default() };
         let ledger = embedded::Ledger::open(opened).await.unwrap();
         let laid_aside = LaysAside::around(embedded::channels::Channels::new());
+        Self::on(folder, ledger, laid_aside, Unlike::default(), change)
+    }
+
+    /// Another gateway on the same ledger.
+    pub(crate) fn another(&self) -> Self {
+        self.another_with(Unlike::default())
+    }
+
+    fn another_with(&self, unlike: Unlike) -> Self {
+        Self::on(self.folder.clone(), self.ledger.clone(), self.laid_aside.clone(), unlike, |_| {})
+    }
+
+    /// The same with a listener for operators alone, and where that is.
+    pub(crate) fn another_apart(&self) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let apart = Some(Apart { listener, ops: ops("apart") });
+        (self.another_with(Unlike { apart }), url)
+    }
+
+    fn on(
+        folder: Arc<tempfile::TempDir>,
+        ledger: Arc<embedded::Ledger>,
+        laid_aside: Arc<LaysAside>,
+        unlike: Unlike,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let doorbell: Arc<dyn Doorbell> = laid_aside.clone();
         let generations = Arc::new(FaultyGenerations::around(ledger.clone()));
         let limiter = Arc::new(FaultyLimiter::around(embedded::limiter::InProcessLimiter::new()));
         let backends = Backends {
             accounts: ledger.clone(),
+            operators: ledger.clone(),
             generations: generations.clone(),
             work: ledger.clone(),
             tokens: ledger.clone(),
@@ -203,11 +237,10 @@ impl App {
         settings.http_workers = 1;
         change(&mut settings);
         let registry = prometheus::Registry::new();
-        let ops: gateway::Ops = Arc::new(|service| {
-            service.route("/healthz", actix_web::web::get().to(|| async { "alive" }));
-        });
-        let gateway =
-            Gateway { settings, backends, token_admin: Arc::new(Pool::default()), ops, registry: registry.clone() };
+        let token_admin: Arc<dyn TokenAdmin> = Arc::new(Pool::default());
+        let Unlike { apart } = unlike;
+        let ops = ops("alive");
+        let gateway = Gateway { settings, backends, token_admin, ops, apart, registry: registry.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, served) = (CancellationToken::new(), TaskTracker::new());
@@ -227,7 +260,7 @@ impl App {
             served,
             http: reqwest::Client::new(),
             pepper,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -239,6 +272,11 @@ impl App {
 
     pub(crate) fn with_key(&self, key: &str) -> Actor {
         Actor { key: Some(key.to_owned()), ..self.stranger() }
+    }
+
+    /// The same somebody at another address.
+    pub(crate) fn at(&self, url: &str, actor: &Actor) -> Actor {
+        Actor { url: url.to_owned(), ..actor.clone() }
     }
 
     pub(crate) fn operator(&self) -> Actor {
@@ -280,13 +318,15 @@ impl App {
 
     pub(crate) async fn top_up(&self, account_id: AccountId, amount: i64) {
         let id = domain::ids::EntryId::new(self.ledger.now(), rand::random());
-        self.ledger.top_up(TopUp { id, account_id, amount, reason: "test".to_owned() }).await.unwrap().unwrap();
+        let top_up = TopUp { id, account_id, amount, reason: "test".to_owned() };
+        self.backstage().top_up(top_up).await.unwrap();
     }
 
     /// The ports as workers use them.
     pub(crate) fn backstage(&self) -> Fixture {
         Fixture {
             accounts: self.ledger.clone(),
+            operators: self.ledger.clone(),
             generations: self.ledger.clone(),
             work: self.ledger.clone(),
             tokens: self.ledger.clone(),
@@ -318,6 +358,13 @@ impl App {
         self.shutdown.cancel();
         tokio::time::timeout(Duration::from_secs(20), self.served.wait()).await.unwrap();
     }
+}
+
+/// What a process answers beside the API.
+fn ops(says: &'static str) -> gateway::Ops {
+    Arc::new(move |service| {
+        service.route("/healthz", actix_web::web::get().to(move || async move { says }));
+    })
 }
 
 /// A pool without an upstream.

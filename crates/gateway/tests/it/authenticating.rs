@@ -46,7 +46,7 @@ async fn five_causes_get_one_answer_in_comparable_time() {
     let (revoked, expired) = (app.customer(Tier::Free).await, app.customer(Tier::Free).await);
     for actor in [&revoked, &expired] {
         let key: KeyId = app.ledger.keys(actor.account).await.unwrap()[0].id;
-        app.ledger.end_key(actor.account, key, Duration::ZERO).await.unwrap().unwrap();
+        app.backstage().revoke(actor.account, key).await.unwrap();
     }
     let unknown = App::start().await.customer(Tier::Free).await.key.unwrap();
     let mut malformed = unknown.clone();
@@ -93,9 +93,9 @@ async fn a_suspension_and_a_revocation_are_in_force_within_five_seconds() {
         actor.get("/v1/account").await.is(200);
     }
     let change = AccountChange { status: Some(AccountStatus::Suspended), ..AccountChange::default() };
-    app.ledger.change(suspended.account, change).await.unwrap().unwrap();
+    app.backstage().change(suspended.account, change).await.unwrap();
     let key = app.ledger.keys(revoked.account).await.unwrap()[0].id;
-    app.ledger.end_key(revoked.account, key, Duration::ZERO).await.unwrap().unwrap();
+    app.backstage().revoke(revoked.account, key).await.unwrap();
     let began = Instant::now();
     for (actor, status) in [(&suspended, 403), (&revoked, 401)] {
         while actor.get("/v1/account").await.status.as_u16() != status {

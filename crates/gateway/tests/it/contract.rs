@@ -74,7 +74,7 @@ pub(crate) fn fits(schema: &'static Value, value: &Value) {
 }
 
 /// Headers that are part of the contract of one call, not of HTTP or of every answer.
-fn ours(name: &str) -> bool {
+pub(crate) fn ours(name: &str) -> bool {
     const NAMED: [&str; 8] = [
         "location",
         "retry-after",

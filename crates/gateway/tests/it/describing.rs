@@ -92,16 +92,16 @@ fn every_reference_leads_somewhere_and_every_body_is_closed() {
 }
 
 /// What the examples' requests are about.
-struct World {
-    app: App,
-    customer: Actor,
-    operator: Actor,
-    ended: GenerationId,
+pub(crate) struct World {
+    pub(crate) app: App,
+    pub(crate) customer: Actor,
+    pub(crate) operator: Actor,
+    pub(crate) ended: GenerationId,
     ids: BTreeMap<&'static str, String>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let app = App::start().await;
         let (customer, operator) = (app.customer(Tier::Enterprise).await, app.operator());
         let ended = customer.submitted("lofi beat to study to, rain on the window").await;
@@ -123,7 +123,7 @@ impl World {
     }
 
     /// The path with ids that are there: what is canceled or explained waits, what is read has ended.
-    async fn path(&self, id: &str, template: &str) -> String {
+    pub(crate) async fn path(&self, id: &str, template: &str) -> String {
         let mut path = template.to_owned();
         for kind in ["accounts", "workers", "tokens"] {
             if template.contains(&format!("/{kind}/{{id}}")) {

@@ -130,10 +130,6 @@ impl Generations for FaultyGenerations {
         self.inner.place(id).await
     }
 
-    async fn pause(&self, paused: bool) -> Result<(), StoreError> {
-        self.inner.pause(paused).await
-    }
-
     async fn retain(&self, succeeded: u32, failed: u32, results_for: Duration) -> Result<u64, StoreError> {
         self.inner.retain(succeeded, failed, results_for).await
     }

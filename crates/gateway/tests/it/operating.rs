@@ -125,6 +125,109 @@ async fn a_change_is_made_once_for_its_key_and_audited_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_with_a_port_of_their_own_are_answered_there_alone() {
+    let app = App::start().await;
+    let (here, url) = app.another_apart();
+    let (operator, customer) = (here.operator(), here.customer(Tier::Pro).await);
+    let apart = here.at(&url, &operator);
+    apart.get("/admin/v1/accounts").await.is(200);
+    assert_eq!(apart.get("/healthz").await.text, "apart");
+    let made = apart.post("/admin/v1/accounts").json(&json!({"name": "Grace", "tier": "free"})).send().await;
+    let at = made.is(201).header("location").unwrap().to_owned();
+    apart.get(&at).await.is(200);
+    // Neither side answers what is the other's, and both ask for a key first.
+    assert_eq!(here.stranger().get("/healthz").await.text, "alive");
+    operator.get(&at).await.is_problem(404, "not_found");
+    here.stranger().get("/admin/v1/accounts").await.is_problem(401, "unauthenticated");
+    here.at(&url, &here.stranger()).get("/admin/v1/accounts").await.is_problem(401, "unauthenticated");
+    here.at(&url, &customer).get("/admin/v1/accounts").await.is_problem(403, "forbidden");
+    let generation = format!("/v1/generations/{}", customer.submitted("rain").await);
+    here.at(&url, &customer).get(&generation).await.is_problem(404, "not_found");
+    here.at(&url, &here.stranger()).get("/openapi.json").await.is_problem(404, "not_found");
+    customer.get(&generation).await.is(200);
+    here.stop().await;
+}
+
+/// One call of each kind, sent twice with one key to two gateways, and once more after the first is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_made_once_over_gateways_and_restarts() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    let account = format!("/admin/v1/accounts/{}", customer.account);
+    let first = app.operator().get(&format!("{account}/keys")).await.body["data"][0]["id"].as_str().unwrap().to_owned();
+    let ended = customer.submitted("rain").await;
+    app.finish_one().await;
+    let waiting = customer.submitted("snow").await;
+    let calls = [
+        (Method::POST, "/admin/v1/accounts".to_owned(), Some(json!({"name": "Grace", "tier": "pro"})), 201),
+        (Method::PATCH, account.clone(), Some(json!({"name": "Ada L."})), 200),
+        (Method::POST, format!("{account}/credits"), Some(json!({"amount": 7, "reason": "invoice"})), 201),
+        (Method::POST, format!("{account}/keys"), Some(json!({"name": "laptop"})), 201),
+        (Method::POST, format!("{account}/keys/{first}/rotate"), Some(json!({"overlap_seconds": 60})), 201),
+        (Method::DELETE, format!("{account}/keys/{first}"), None, 200),
+        (Method::POST, format!("/admin/v1/generations/{waiting}/cancel"), None, 202),
+        (Method::POST, format!("/admin/v1/generations/{ended}/retry"), None, 202),
+        (Method::POST, "/admin/v1/queue/pause".to_owned(), None, 200),
+        (Method::POST, "/admin/v1/tokens".to_owned(), Some(json!({"tokens": [{"secret": "a"}]})), 200),
+    ];
+    let send = async |to: &App, (method, path, body, _): &(Method, String, Option<Value>, u16)| {
+        let call = to.operator().call(method.clone(), path).header("idempotency-key", "\"once\"");
+        match body {
+            Some(body) => call.json(body).send().await,
+            None => call.send().await,
+        }
+    };
+    let other = app.another();
+    let mut answers = Vec::new();
+    for call in &calls {
+        let answer = send(&app, call).await;
+        answer.is(call.3);
+        assert_eq!(answer.header("idempotency-replayed"), None, "{call:?}");
+        answers.push(answer);
+    }
+    let told = other.operator().get("/admin/v1/audit?limit=100").await;
+    assert_eq!(told.body["data"].as_array().unwrap().len(), calls.len(), "{told:?}");
+    app.stop().await;
+    for (call, first) in calls.iter().zip(&answers) {
+        let again = send(&other, call).await;
+        assert_eq!((again.status, &again.text), (first.status, &first.text), "{call:?}");
+        assert_eq!(again.header("location"), first.header("location"));
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{call:?}");
+        if call.2.is_some() {
+            let (method, path, _, status) = call.clone();
+            send(&other, &(method, path, Some(json!({"name": "else"})), status)).await.is(422);
+        }
+    }
+    let after = other.operator().get("/admin/v1/audit?limit=100").await;
+    assert_eq!(after.body, told.body);
+    let seen = other.operator().get(&account).await;
+    assert_eq!(seen.body["name"], "Ada L.");
+    other.backstage().assert_the_books_add_up().await;
+    // The key that was made is the one that was shown, both times.
+    other.with_key(answers[3].body["key"].as_str().unwrap()).get("/v1/account").await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_is_not_in_the_trail_and_frees_its_key() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.customer(Tier::Free).await);
+    let id = customer.submitted("rain").await;
+    let retry = || operator.post(&format!("/admin/v1/generations/{id}/retry")).header("idempotency-key", "k").send();
+    retry().await.is_problem(409, "not_final");
+    let cancel = || operator.post(&format!("/admin/v1/generations/{id}/cancel")).send();
+    cancel().await.is(202);
+    cancel().await.is_problem(409, "already_final");
+    let nobody = "/admin/v1/accounts/acc_01h455vb4pex5vsknk084sn02q/credits";
+    let top_up = json!({"amount": 1, "reason": "x"});
+    operator.post(nobody).json(&top_up).send().await.is_problem(404, "not_found");
+    let trail = operator.get("/admin/v1/audit").await;
+    let actions: Vec<_> = trail.body["data"].as_array().unwrap().iter().map(|e| e["action"].clone()).collect();
+    assert_eq!(actions, ["generation.cancel"]);
+    assert_eq!(trail.body["data"][0]["subject"], id.to_string());
+    retry().await.is(202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tokens_go_in_and_their_secrets_never_come_out() {
     let app = App::start().await;
     let operator = app.operator();

@@ -93,6 +93,23 @@ async fn lists_are_filtered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_call_asks_for_is_left_aside() {
+    let app = App::start().await;
+    let customer = app.rich().await;
+    for _ in 0..2 {
+        customer.submitted("rain").await;
+    }
+    let page = customer.get("/v1/generations?limit=1&colour=blue&Limit=7&colour=red").await;
+    assert_eq!(page.is(200).body["data"].as_array().unwrap().len(), 1);
+    let next = page.header("link").unwrap().split_once("; rel=\"next\"").unwrap().0.trim_matches(['<', '>']).to_owned();
+    assert_eq!(customer.get(&next).await.is(200).body["has_more"], false);
+    customer.get("/v1/account?x=y").await.is(200);
+    app.operator().get("/admin/v1/accounts?tiers=pro").await.is(200);
+    // What a call asks for is asked for once.
+    customer.get("/v1/generations?limit=1&limit=2").await.is_problem(422, "validation_failed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledger_adds_up_to_the_balance() {
     let app = App::start().await;
     let customer = app.customer(Tier::Pro).await;

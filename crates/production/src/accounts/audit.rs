@@ -5,10 +5,10 @@ use crate::ledger::Ledger;
 use domain::ids::AuditId;
 use domain::page::{Page, PageRequest};
 use domain::ports::accounts::AuditEntry;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub(super) async fn append(ledger: &Ledger, entry: &AuditEntry) -> Result<(), Failure> {
-    let mut connection = ledger.connection().await?;
+pub(super) async fn append(connection: &mut PgConnection, entry: &AuditEntry) -> Result<(), Failure> {
     sqlx::query!(
         "insert into audit (id, actor, action, subject, address, request_id) values ($1, $2, $3, $4, $5, $6)
          on conflict (id) do nothing",
@@ -19,9 +19,8 @@ pub(super) async fn append(ledger: &Ledger, entry: &AuditEntry) -> Result<(), Fa
         entry.address,
         entry.request_id,
     )
-    .execute(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::books::{self, EntryRow, Purses};
 use crate::failure::Failure;
-use crate::ledger::{Ledger, commit};
+use crate::ledger::Ledger;
 use crate::rows::{all, word};
 use domain::account::{Overrides, effective_limits};
 use domain::credits::{CreditEntry, Month, Purse};
@@ -10,13 +10,13 @@ use domain::ids::AccountId;
 use domain::page::{Page, PageRequest};
 use domain::ports::accounts::{TopUp, Usage};
 use domain::tier::Tier;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 /// The same id again is an earlier try whose answer was lost: it is answered and counted once.
-pub(super) async fn top_up(ledger: &Ledger, top_up: &TopUp) -> Result<Option<CreditEntry>, Failure> {
-    let mut transaction = ledger.begin().await?;
-    let mut locked = books::lock(&mut transaction, &[top_up.account_id.uuid()]).await?;
+pub(super) async fn top_up(connection: &mut PgConnection, top_up: &TopUp) -> Result<Option<CreditEntry>, Failure> {
+    let mut locked = books::lock(connection, &[top_up.account_id.uuid()]).await?;
     let Some(standing) = locked.accounts.get_mut(&top_up.account_id) else { return Ok(None) };
     let entry = sqlx::query_as!(
         EntryRow,
@@ -28,14 +28,14 @@ pub(super) async fn top_up(ledger: &Ledger, top_up: &TopUp) -> Result<Option<Cre
         top_up.amount,
         top_up.reason,
     )
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(&mut *connection)
     .await?;
     let entry = match entry {
         Some(entry) => {
             standing.purse.purchased += top_up.amount;
             let mut purses = Purses::default();
             purses.push(top_up.account_id, &standing.purse);
-            books::write(&mut transaction, purses, books::Entries::default()).await?;
+            books::write(connection, purses, books::Entries::default()).await?;
             entry
         }
         None => {
@@ -46,11 +46,10 @@ pub(super) async fn top_up(ledger: &Ledger, top_up: &TopUp) -> Result<Option<Cre
                 top_up.account_id.uuid(),
                 top_up.id.uuid(),
             )
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut *connection)
             .await?
         }
     };
-    commit(transaction).await?;
     Ok(Some(entry.try_into()?))
 }
 

@@ -7,6 +7,7 @@ use domain::Timestamp;
 use domain::account::KeyRecord;
 use domain::ids::{AccountId, KeyId};
 use domain::ports::accounts::NewKey;
+use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -38,8 +39,7 @@ impl From<KeyRow> for KeyRecord {
 }
 
 /// The same id again is an earlier try whose answer was lost.
-pub(super) async fn create(ledger: &Ledger, key: &NewKey) -> Result<Option<KeyRecord>, Failure> {
-    let mut connection = ledger.connection().await?;
+pub(super) async fn create(connection: &mut PgConnection, key: &NewKey) -> Result<Option<KeyRecord>, Failure> {
     let row = sqlx::query_as!(
         KeyRow,
         r#"insert into api_keys (id, account_id, name, prefix, hash, expires_at)
@@ -53,9 +53,8 @@ pub(super) async fn create(ledger: &Ledger, key: &NewKey) -> Result<Option<KeyRe
         &key.hash.0[..],
         key.expires_at,
     )
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
+    .fetch_optional(connection)
+    .await?;
     Ok(row.map(KeyRecord::from))
 }
 
@@ -72,28 +71,43 @@ pub(super) async fn list(ledger: &Ledger, account_id: AccountId) -> Result<Vec<K
     Ok(rows.into_iter().map(KeyRecord::from).collect())
 }
 
-/// At once is a revocation; later is an expiry, never later than the one it has.
-pub(super) async fn end(
-    ledger: &Ledger,
-    account_id: AccountId,
-    id: KeyId,
-    after: Duration,
-) -> Result<Option<KeyRecord>, Failure> {
-    let mut connection = ledger.connection().await?;
+/// A new key beside an old one that works; the old one's end is never put off.
+pub(super) async fn rotate(
+    connection: &mut PgConnection,
+    old: KeyId,
+    overlap: Duration,
+    new: &NewKey,
+) -> Result<Option<(KeyRecord, KeyRecord)>, Failure> {
     let row = sqlx::query_as!(
         KeyRow,
         r#"update api_keys
-           set revoked_at = case when $3::float8 = 0 then coalesce(revoked_at, now()) else revoked_at end,
-               expires_at = case when $3 = 0 or revoked_at is not null then expires_at
-                                 else least(expires_at, now() + make_interval(secs => $3)) end
-           where account_id = $1 and id = $2
+           set revoked_at = case when $3::float8 = 0 then now() end,
+               expires_at = case when $3 = 0 then expires_at else least(expires_at, now() + make_interval(secs => $3)) end
+           where account_id = $1 and id = $2 and revoked_at is null and (expires_at is null or expires_at > now())
+           returning id, account_id, name, prefix, created_at, expires_at, revoked_at"#,
+        new.account_id.uuid(),
+        old.uuid(),
+        seconds(overlap),
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(old) = row.map(KeyRecord::from) else { return Ok(None) };
+    Ok(create(connection, new).await?.map(|new| (new, old)))
+}
+
+pub(super) async fn revoke(
+    connection: &mut PgConnection,
+    account_id: AccountId,
+    id: KeyId,
+) -> Result<Option<KeyRecord>, Failure> {
+    let row = sqlx::query_as!(
+        KeyRow,
+        r#"update api_keys set revoked_at = coalesce(revoked_at, now()) where account_id = $1 and id = $2
            returning id, account_id, name, prefix, created_at, expires_at, revoked_at"#,
         account_id.uuid(),
         id.uuid(),
-        seconds(after),
     )
-    .fetch_optional(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
+    .fetch_optional(connection)
+    .await?;
     Ok(row.map(KeyRecord::from))
 }

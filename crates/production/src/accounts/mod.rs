@@ -1,5 +1,6 @@
 //! The `Accounts` port, one use case a file. Which calls may be repeated is said here; what they do, there.
 
+mod act;
 mod audit;
 mod authenticate;
 mod credits;
@@ -8,17 +9,15 @@ mod profile;
 mod system;
 mod verify;
 
-use crate::ledger::Ledger;
-use crate::work::retag;
+use crate::ledger::{Ledger, commit};
 use async_trait::async_trait;
 use domain::account::{Account, KeyRecord, Principal};
 use domain::api_key::KeyHash;
 use domain::credits::CreditEntry;
-use domain::ids::{AccountId, KeyId};
+use domain::ids::AccountId;
 use domain::page::{Page, PageRequest};
-use domain::ports::accounts::{AccountChange, AccountFilter, AuditEntry, NewAccount, NewKey, TopUp, Usage, Verified};
+use domain::ports::accounts::{AccountFilter, AuditEntry, NewAccount, NewKey, Usage, Verified};
 use domain::ports::{Accounts, StoreError};
-use std::time::Duration;
 
 #[async_trait]
 impl Accounts for Ledger {
@@ -27,7 +26,13 @@ impl Accounts for Ledger {
     }
 
     async fn create(&self, account: NewAccount) -> Result<Account, StoreError> {
-        self.write(|| profile::create(self, &account)).await
+        self.write(|| async {
+            let mut transaction = self.begin().await?;
+            let account = profile::create(&mut transaction, &account).await?;
+            commit(transaction).await?;
+            Ok(account)
+        })
+        .await
     }
 
     async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
@@ -38,44 +43,22 @@ impl Accounts for Ledger {
         self.read(|| profile::list(self, filter, page)).await
     }
 
-    async fn change(&self, id: AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
-        let changed = self.write(|| profile::change(self, id, &change)).await?;
-        if let Some(account) = &changed {
-            let share = account.limits(&self.tiers).share;
-            let mut from = None;
-            loop {
-                from = self.write(|| retag(self, id, share, from)).await?;
-                if from.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(changed)
-    }
-
     async fn create_key(&self, key: NewKey) -> Result<Option<KeyRecord>, StoreError> {
-        self.write(|| keys::create(self, &key)).await
+        self.write(|| async {
+            let mut transaction = self.begin().await?;
+            let record = keys::create(&mut transaction, &key).await?;
+            commit(transaction).await?;
+            Ok(record)
+        })
+        .await
     }
 
     async fn keys(&self, account_id: AccountId) -> Result<Vec<KeyRecord>, StoreError> {
         self.read(|| keys::list(self, account_id)).await
     }
 
-    async fn end_key(
-        &self,
-        account_id: AccountId,
-        id: KeyId,
-        after: Duration,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        self.write(|| keys::end(self, account_id, id, after)).await
-    }
-
     async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError> {
         self.write(|| system::ensure_system(self, &account, &key)).await
-    }
-
-    async fn top_up(&self, top_up: TopUp) -> Result<Option<CreditEntry>, StoreError> {
-        self.write(|| credits::top_up(self, &top_up)).await
     }
 
     async fn usage(&self, id: AccountId) -> Result<Option<Usage>, StoreError> {
@@ -88,10 +71,6 @@ impl Accounts for Ledger {
 
     async fn verify(&self, after: Option<AccountId>, limit: u16) -> Result<Verified, StoreError> {
         verify::verify(self, after, limit).await
-    }
-
-    async fn audit(&self, entry: AuditEntry) -> Result<(), StoreError> {
-        self.write(|| audit::append(self, &entry)).await
     }
 
     async fn audit_trail(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {

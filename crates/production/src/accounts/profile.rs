@@ -3,7 +3,7 @@
 
 use crate::books::{self, Entries, Purses};
 use crate::failure::Failure;
-use crate::ledger::{Ledger, commit};
+use crate::ledger::Ledger;
 use crate::rows::{AccountRow, all};
 use domain::account::{Account, AccountStatus, effective_limits};
 use domain::credits::Month;
@@ -11,25 +11,26 @@ use domain::ids::AccountId;
 use domain::page::{Page, PageRequest};
 use domain::ports::accounts::{AccountChange, AccountFilter, NewAccount};
 use domain::tier::Tier;
+use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 /// An id that exists already is an earlier try whose answer was lost: it is shown.
-pub(super) async fn create(ledger: &Ledger, new: &NewAccount) -> Result<Account, Failure> {
-    let mut connection = ledger.connection().await?;
-    sqlx::query!(
-        "insert into accounts (id, name, email, tier, overrides) values ($1, $2, $3, $4, $5) on conflict (id) do nothing",
+pub(super) async fn create(connection: &mut PgConnection, new: &NewAccount) -> Result<Account, Failure> {
+    sqlx::query_as!(
+        AccountRow,
+        r#"insert into accounts (id, name, email, tier, overrides) values ($1, $2, $3, $4, $5)
+           on conflict (id) do update set name = accounts.name
+           returning id, name, email, tier, status, overrides as "overrides: _", created_at"#,
         new.id.uuid(),
         new.name,
         new.email,
         new.tier.name(),
         Json(new.overrides) as _,
     )
-    .execute(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
-    drop(connection);
-    show(ledger, new.id).await?.ok_or_else(|| Failure::corrupt("an account was made and is not there"))
+    .fetch_one(connection)
+    .await?
+    .try_into()
 }
 
 pub(super) async fn show(ledger: &Ledger, id: AccountId) -> Result<Option<Account>, Failure> {
@@ -62,9 +63,13 @@ pub(super) async fn list(ledger: &Ledger, filter: &AccountFilter, page: PageRequ
     Ok(Page::from_rows(all(rows)?, page.limit, |account: &Account| account.id.uuid()))
 }
 
-pub(super) async fn change(ledger: &Ledger, id: AccountId, change: &AccountChange) -> Result<Option<Account>, Failure> {
-    let mut transaction = ledger.begin().await?;
-    let mut locked = books::lock(&mut transaction, &[id.uuid()]).await?;
+pub(super) async fn change(
+    ledger: &Ledger,
+    connection: &mut PgConnection,
+    id: AccountId,
+    change: &AccountChange,
+) -> Result<Option<Account>, Failure> {
+    let mut locked = books::lock(connection, &[id.uuid()]).await?;
     let Some(standing) = locked.accounts.get_mut(&id) else { return Ok(None) };
     let tier = change.tier.unwrap_or(standing.tier);
     let overrides = change.overrides.unwrap_or(standing.overrides);
@@ -83,7 +88,7 @@ pub(super) async fn change(ledger: &Ledger, id: AccountId, change: &AccountChang
         change.status.map(AccountStatus::name),
         Json(overrides) as _,
     )
-    .fetch_one(&mut *transaction)
+    .fetch_one(&mut *connection)
     .await?;
     // An account without a debit this month is granted its month at the first one, by the numbers that hold then.
     if tier != Tier::System && standing.purse.month == Month::of(locked.now) {
@@ -92,9 +97,8 @@ pub(super) async fn change(ledger: &Ledger, id: AccountId, change: &AccountChang
             let (mut purses, mut entries) = (Purses::default(), Entries::default());
             purses.push(id, &standing.purse);
             entries.push(locked.now, id, None, movement);
-            books::write(&mut transaction, purses, entries).await?;
+            books::write(connection, purses, entries).await?;
         }
     }
-    commit(transaction).await?;
     Ok(Some(row.try_into()?))
 }

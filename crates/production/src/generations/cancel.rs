@@ -4,10 +4,13 @@
 use super::end::End;
 use crate::failure::Failure;
 use crate::ledger::{Ledger, commit};
+use crate::rows::generations;
 use domain::event::Change;
-use domain::generation::CanceledBy;
+use domain::generation::{CanceledBy, Generation};
 use domain::ids::GenerationId;
 use domain::ports::generations::Scope;
+use domain::ports::operators::{Acted, Outcome};
+use sqlx::PgConnection;
 
 /// Whether a worker owned it; `None` when there was nothing to cancel.
 pub(super) async fn cancel(
@@ -31,6 +34,19 @@ pub(super) async fn cancel(
     let ended = End::canceled(by).run(&mut transaction, &[id.uuid()]).await?;
     commit(transaction).await?;
     Ok(ended.first().map(|ended| ended.was_owned))
+}
+
+/// The same for an operator, within the transaction of the order.
+pub(crate) async fn for_operator(connection: &mut PgConnection, id: GenerationId) -> Result<Acted, Failure> {
+    let ended = End::canceled(CanceledBy::Operator).run(connection, &[id.uuid()]).await?;
+    let row = generations!("where g.id = $1", id.uuid()).fetch_optional(connection).await?;
+    let Some(generation) = row.map(Generation::try_from).transpose()?.map(Box::new) else {
+        return Ok(Acted::NotFound);
+    };
+    Ok(match ended.first() {
+        Some(ended) => Acted::Done(Outcome::Canceled { generation, tell_workers: ended.was_owned }),
+        None => Acted::AlreadyFinal(generation),
+    })
 }
 
 /// Any process may run it, several at once: none waits for rows that another has in hand.

@@ -1,11 +1,11 @@
 //! The `Generations` port, one use case a file. Which calls may be repeated is said here; what they do, there.
 
 mod attempts;
-mod cancel;
+pub(crate) mod cancel;
 mod end;
 mod list;
 mod place;
-mod queue;
+pub(crate) mod queue;
 mod retain;
 mod show;
 mod submit;
@@ -75,10 +75,6 @@ impl Generations for Ledger {
 
     async fn place(&self, id: GenerationId) -> Result<Option<Place>, StoreError> {
         self.read(|| place::place(self, id)).await
-    }
-
-    async fn pause(&self, paused: bool) -> Result<(), StoreError> {
-        self.write(|| queue::pause(self, paused)).await
     }
 
     async fn retain(&self, succeeded: u32, failed: u32, results_for: Duration) -> Result<u64, StoreError> {

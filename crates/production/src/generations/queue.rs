@@ -6,6 +6,7 @@ use crate::rows::{natural_64, word};
 use domain::ids::AccountId;
 use domain::ports::generations::{Backlog, QueueStats};
 use domain::tier::Tier;
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -81,11 +82,7 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
     })
 }
 
-pub(super) async fn pause(ledger: &Ledger, paused: bool) -> Result<(), Failure> {
-    let mut connection = ledger.connection().await?;
-    sqlx::query!("update scheduler set paused = $1 where paused <> $1", paused)
-        .execute(&mut *connection)
-        .await
-        .map_err(Failure::unconfirmed)?;
+pub(crate) async fn pause(connection: &mut PgConnection, paused: bool) -> Result<(), Failure> {
+    sqlx::query!("update scheduler set paused = $1 where paused <> $1", paused).execute(connection).await?;
     Ok(())
 }

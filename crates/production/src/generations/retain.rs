@@ -21,6 +21,7 @@ pub(super) async fn retain(
 ) -> Result<u64, StoreError> {
     let history = ledger.write(|| history(ledger, succeeded, failed)).await?;
     let keys = ledger.write(|| keys(ledger)).await?;
+    let keys = keys + ledger.write(|| operators_keys(ledger)).await?;
     let results = ledger.write(|| results(ledger, results_for)).await?;
     let workers = ledger.write(|| workers(ledger)).await?;
     Ok(history + keys + results + workers)
@@ -55,6 +56,21 @@ async fn keys(ledger: &Ledger) -> Result<u64, Failure> {
                select account_id, key from idempotency_keys where created_at < now() - interval '24 hours'
                order by created_at limit $1 for update skip locked) old
            where k.account_id = old.account_id and k.key = old.key"#,
+        STEP,
+    )
+    .execute(&mut *connection)
+    .await
+    .map_err(Failure::unconfirmed)?;
+    Ok(gone.rows_affected())
+}
+
+async fn operators_keys(ledger: &Ledger) -> Result<u64, Failure> {
+    let mut connection = ledger.connection().await?;
+    let gone = sqlx::query!(
+        r#"delete from operator_keys k using (
+               select hash from operator_keys where created_at < now() - interval '24 hours'
+               order by created_at limit $1 for update skip locked) old
+           where k.hash = old.hash"#,
         STEP,
     )
     .execute(&mut *connection)

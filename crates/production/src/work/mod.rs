@@ -9,11 +9,11 @@ mod rendering;
 mod retag;
 mod settle;
 mod step;
-mod workers;
+pub(crate) mod workers;
 
 pub(crate) use retag::retag;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, commit};
 use crate::rows::natural;
 use async_trait::async_trait;
 use domain::event::Change;
@@ -46,7 +46,13 @@ impl Work for Ledger {
     }
 
     async fn ask_to_drain(&self, worker: WorkerId) -> Result<bool, StoreError> {
-        self.write(|| workers::ask_to_drain(self, worker)).await
+        self.write(|| async {
+            let mut transaction = self.begin().await?;
+            let asked = workers::ask_to_drain(&mut transaction, worker).await?;
+            commit(transaction).await?;
+            Ok(asked)
+        })
+        .await
     }
 
     async fn claim(&self, worker: WorkerId, leases: &[LeaseRef]) -> Result<Vec<Claimed>, StoreError> {

@@ -6,6 +6,7 @@ use crate::rows::{integer, natural, seconds};
 use domain::ids::{GenerationId, WorkerId};
 use domain::lease::{Fence, Held};
 use domain::ports::work::{Load, NewWorker, Renewal, WorkerView};
+use sqlx::PgConnection;
 
 /// Cancels that one renewal tells; the next tells the rest.
 const CLOSING_TOLD: i64 = 1_000;
@@ -100,14 +101,12 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<WorkerView>, Failure> {
         .collect())
 }
 
-pub(super) async fn ask_to_drain(ledger: &Ledger, worker: WorkerId) -> Result<bool, Failure> {
-    let mut connection = ledger.connection().await?;
+pub(crate) async fn ask_to_drain(connection: &mut PgConnection, worker: WorkerId) -> Result<bool, Failure> {
     let asked = sqlx::query!(
         "update workers set drain_asked = true where id = $1 and state = 'alive' and expires_at > now()",
         worker.uuid()
     )
-    .execute(&mut *connection)
-    .await
-    .map_err(Failure::unconfirmed)?;
+    .execute(connection)
+    .await?;
     Ok(asked.rows_affected() > 0)
 }

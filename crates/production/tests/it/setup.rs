@@ -1,7 +1,8 @@
 //! How a database is brought up to date, and what is refused before the first use.
 
 use crate::database::Database;
-use domain::ports::Probe;
+use domain::ports::operators::{Deed, Order, Outcome};
+use domain::ports::{Operators, Probe};
 use production::{ConnectError, Ledger, Migrated, SchemaError, Settings};
 use sqlx::Executor;
 
@@ -65,7 +66,9 @@ async fn every_connection_is_bounded_and_named() {
     beside.execute("begin").await.unwrap();
     beside.execute("lock table scheduler in access exclusive mode").await.unwrap();
     let asked = std::time::Instant::now();
-    let refused = domain::ports::Generations::pause(&*ledger, true).await.unwrap_err();
+    let at = crate::ledger::ports(&ledger);
+    let deed = Deed { entry: at.an_entry("queue.pause"), key: None, answer: &|_: &Outcome| Vec::new() };
+    let refused = ledger.act(&Order::Pause(true), &deed).await.unwrap_err();
     assert!(matches!(refused, domain::ports::StoreError::Unavailable(_)), "{refused}");
     assert!(asked.elapsed() < std::time::Duration::from_secs(8));
     drop(beside);

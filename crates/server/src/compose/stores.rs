@@ -3,7 +3,7 @@
 use anyhow::Context;
 use bootstrap::{Role, Settings};
 use domain::ports::{
-    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Probe, RateLimiter, Tokens, Work,
+    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Operators, Probe, RateLimiter, Tokens, Work,
 };
 use production::rabbitmq::RabbitDoorbell;
 use production::redis::{FallbackLimiter, RedisLimiter};
@@ -90,12 +90,13 @@ fn backends<L>(
     others: Vec<Arc<dyn Probe>>,
 ) -> Backends
 where
-    L: Accounts + Generations + Work + Tokens + Gateways + LedgerClock + Probe + 'static,
+    L: Accounts + Operators + Generations + Work + Tokens + Gateways + LedgerClock + Probe + 'static,
 {
     let mut probes: Vec<Arc<dyn Probe>> = vec![ledger.clone()];
     probes.extend(others);
     Backends {
         accounts: ledger.clone(),
+        operators: ledger.clone(),
         generations: ledger.clone(),
         work: ledger.clone(),
         tokens: ledger.clone(),

@@ -30,6 +30,7 @@ pub(crate) async fn ledger() -> Ledger {
     let ledger = embedded::Ledger::open(settings).await.unwrap();
     let at = Fixture {
         accounts: ledger.clone(),
+        operators: ledger.clone(),
         generations: ledger.clone(),
         work: ledger.clone(),
         tokens: ledger.clone(),

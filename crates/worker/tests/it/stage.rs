@@ -105,6 +105,7 @@ impl Stage {
         let ledger = embedded::Ledger::open(opened).await.unwrap();
         let backends = Backends {
             accounts: ledger.clone(),
+            operators: ledger.clone(),
             generations: ledger.clone(),
             work: ledger.clone(),
             tokens: ledger.clone(),
@@ -123,6 +124,7 @@ impl Stage {
     pub(crate) async fn on_postgres(ledger: &Arc<production::Ledger>, script: Script, tokens: usize) -> Self {
         let backends = Backends {
             accounts: ledger.clone(),
+            operators: ledger.clone(),
             generations: ledger.clone(),
             work: ledger.clone(),
             tokens: ledger.clone(),
