@@ -115,13 +115,13 @@ fn manifests(folder: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The text of each service of docker-compose.yml.
+/// The text of each service of docker-compose.yml, comments left out.
 fn composed() -> BTreeMap<String, String> {
     let text = read("docker-compose.yml");
     let services = text.split_once("\nservices:\n").unwrap().1.split_once("\nvolumes:\n").unwrap().0;
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let mut name = String::new();
-    for line in services.lines() {
+    for line in services.lines().filter(|line| !line.trim_start().starts_with('#')) {
         if let Some(begun) = line.strip_prefix("  ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase())) {
             begun.strip_suffix(':').unwrap().clone_into(&mut name);
         }
