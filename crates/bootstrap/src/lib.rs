@@ -3,6 +3,7 @@
 //! It knows no service and no adapter: what a process is made of is decided in the server crate. This is the only crate that reads the
 //! environment, and reads it once.
 
+pub mod cpu;
 pub mod listener;
 pub mod ops;
 pub mod panics;

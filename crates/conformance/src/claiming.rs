@@ -125,7 +125,7 @@ pub async fn a_draining_worker_claims_nothing(at: &Fixture) {
     let worker = at.worker().await;
     customer.submit_many(2).await;
     let held = worker.claim_one().await.held;
-    let load = Load { active: 1, rendering: 0, draining: true };
+    let load = Load { active: 1, rendering: 0, draining: true, cpu: None };
     let renewal = at.work.renew(worker.id, LONG_LEASE, load).await.unwrap();
     assert_eq!(renewal, Renewal::Renewed { drain: false, closing: vec![] });
     assert_eq!(worker.claim(1).await, []);
@@ -135,13 +135,14 @@ pub async fn a_draining_worker_claims_nothing(at: &Fixture) {
 
 pub async fn workers_are_listed_while_their_lease_stands(at: &Fixture) {
     let worker = at.worker().await;
-    let load = Load { active: 3, rendering: 40, draining: false };
+    let load = Load { active: 3, rendering: 40, draining: false, cpu: Some(0.25) };
     at.work.renew(worker.id, LONG_LEASE, load).await.unwrap();
     let views = at.work.workers().await.unwrap();
     assert_eq!(views.len(), 1);
     let view = &views[0];
     assert_eq!((view.id, view.name.as_str(), view.version.as_str()), (worker.id, "host:1", "0.1.0"));
     assert_eq!((view.slots, view.active, view.rendering, view.draining), (50, 3, 40, false));
+    assert_eq!(view.cpu, Some(0.25));
     assert!(view.renewed_at >= view.started_at);
     worker.lapse().await;
     assert!(!worker.is_listed().await);

@@ -18,7 +18,7 @@ use domain::ports::operators::{Acted, Order, Outcome};
 use domain::ports::work::{
     Accepted, Adopted, Applied, Claimed, Load, NewWorker, PutBack, Renewal, Settlement, StepReport, Stepped,
 };
-use domain::ports::{Accounts, Generations, LedgerClock, Operators, Tokens, Work};
+use domain::ports::{Accounts, Generations, LedgerClock, Operators, Scaling, Tokens, Work};
 use domain::request::{Draft, GenerationRequest};
 use domain::tier::Tier;
 use futures::FutureExt;
@@ -41,6 +41,7 @@ pub struct Fixture {
     pub generations: Arc<dyn Generations>,
     pub work: Arc<dyn Work>,
     pub tokens: Arc<dyn Tokens>,
+    pub scaling: Arc<dyn Scaling>,
     pub clock: Arc<dyn LedgerClock>,
 }
 

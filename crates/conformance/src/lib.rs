@@ -29,13 +29,14 @@ pub mod pool;
 pub mod reading;
 pub mod retention;
 pub mod retrying;
+pub mod scaling;
 pub mod settling;
 pub mod submitting;
 pub mod verifying;
 
 pub use fixture::{Customer, Fixture, Worker, tell};
 
-/// The stories about the ledger: `Accounts`, `Generations`, `Work`, `Tokens` and its clock.
+/// The stories about the ledger: `Accounts`, `Generations`, `Work`, `Tokens`, `Scaling` and its clock.
 #[macro_export]
 macro_rules! ledger_suite {
     ($ledger:expr) => {
@@ -171,6 +172,14 @@ macro_rules! ledger_suite {
                 states_are_kept,
                 a_secret_is_sealed_anew_and_nothing_else_changes,
                 live_work_names_its_leases,
+            }
+            scaling {
+                one_replica_leads_the_scaling,
+                replicas_at_once_elect_one_scaler,
+                only_the_leader_writes_the_decision,
+                workers_and_their_cpu_are_measured,
+                what_waits_is_measured_apart_from_what_is_due,
+                free_leases_are_what_usable_tokens_have_left,
             }
         }
     };

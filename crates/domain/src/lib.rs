@@ -5,7 +5,8 @@
 //!
 //! * who asks: [`account`], [`tier`], [`api_key`], [`credits`]
 //! * what is asked: [`request`], [`generation`], [`state`], [`event`]
-//! * the rules: [`admission`] (may this submission be accepted?), [`rate`], [`retry`], [`lease`]
+//! * the rules: [`admission`] (may this submission be accepted?), [`rate`], [`retry`], [`lease`],
+//!   [`scaling`] (how many workers there should be)
 //! * what the world must offer: [`ports`]
 
 pub mod account;
@@ -22,6 +23,7 @@ pub mod ports;
 pub mod rate;
 pub mod request;
 pub mod retry;
+pub mod scaling;
 pub mod state;
 pub mod tier;
 pub mod token;

@@ -12,6 +12,7 @@ pub mod limiter;
 mod open;
 mod outcome;
 mod probe;
+mod scaling;
 mod stored;
 mod tokens;
 mod work;

@@ -111,6 +111,7 @@ fn operators(m: &mut Mount<'_, '_>) {
     m.at("/admin/v1/queue/dead/{id}").delete(admin::dead::discard).only("DELETE");
     m.at("/admin/v1/queue/dead/{id}/requeue").post(admin::dead::requeue).only("POST");
     m.at("/admin/v1/queue/resume").post(admin::queue::resume).only("POST");
+    m.at("/admin/v1/scaling").get(admin::scaling::show).only("GET, HEAD");
     m.at("/admin/v1/tokens").get(admin::tokens::list).post(admin::tokens::import).only("GET, HEAD, POST");
     m.at("/admin/v1/tokens/pool").get(admin::tokens::pool).only("GET, HEAD");
     m.at("/admin/v1/tokens/{id}").delete(admin::tokens::delete).only("DELETE");

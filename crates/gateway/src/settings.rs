@@ -29,6 +29,9 @@ pub struct Settings {
     pub backlog_max_account: u32,
     /// Waiting generations in all before 503.
     pub backlog_max_total: u64,
+    /// The bounds of the workers' number, told where no autoscaler tells its own.
+    pub scaling_min: u32,
+    pub scaling_max: u32,
     /// Open event streams and held requests at once.
     pub streams_max: usize,
     /// Threads that serve HTTP, at least 1.
@@ -53,6 +56,8 @@ impl Settings {
             cors_allowed_origins: Vec::new(),
             backlog_max_account: 10_000,
             backlog_max_total: 1_000_000,
+            scaling_min: 1,
+            scaling_max: 10,
             streams_max: 20_000,
             http_workers: 2,
             drain_at_least: Duration::ZERO,

@@ -11,6 +11,7 @@ mod migrations;
 pub mod rabbitmq;
 pub mod redis;
 mod rows;
+mod scaling;
 mod tokens;
 mod work;
 

@@ -36,6 +36,8 @@ pub enum Command {
     Ledger(Ledger),
     /// What waits and what runs
     Queue,
+    /// How many workers there should be, and why
+    Scaling,
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,6 +142,18 @@ pub async fn admin(settings: Settings, command: Command) -> anyhow::Result<()> {
         }
         Command::Tokens(command) => tokens(&client, command).await?,
         Command::Ledger(Ledger::Verify) => verify(&client).await?,
+        Command::Scaling => {
+            let scaling = client.admin().scaling().await?;
+            let (current, desired) = (scaling.current, scaling.desired);
+            say(&format!(
+                "{current} of {desired} workers ({} to {} allowed), by {}",
+                scaling.min, scaling.max, scaling.controller
+            ));
+            say(&format!("{}: {}", scaling.rule, scaling.reason));
+            if let Some(failure) = &scaling.failure {
+                say(&format!("not applied: {failure}"));
+            }
+        }
         Command::Queue => {
             let queue = client.admin().queue().await?;
             say(&format!(

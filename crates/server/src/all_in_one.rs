@@ -1,5 +1,6 @@
 //! Everything in one process: stores, simulator or upstream, pool, worker and gateway, started in that order and ended in the other.
 
+use crate::autoscaler::adviser;
 use crate::compose::{self, OwnPool, Stores};
 use crate::gateway::{apart, gateway_settings, mounted};
 use crate::worker::one_worker;
@@ -50,7 +51,7 @@ where
             return Err(error);
         }
     };
-    let Parts { gateway, worker, own, simulator, ops } = parts;
+    let Parts { gateway, worker, own, adviser, simulator, ops } = parts;
     let last = CancellationToken::new();
     let ready = Ready { settings: settings.clone(), backends: stores.backends.clone(), url: url.clone() };
     let gateway =
@@ -67,6 +68,12 @@ where
             }
             worked
         };
+        let advised = async {
+            match adviser {
+                Some(adviser) => ::autoscaler::run(adviser, shutdown.clone()).await,
+                None => Ok(()),
+            }
+        };
         let story = ending(&shutdown, async {
             let told = async {
                 healthcheck::until_ready(&url, READY_WITHIN).await?;
@@ -75,12 +82,14 @@ where
             // A process that is told to stop before it was ready has no story.
             shutdown.run_until_cancelled(told).await.unwrap_or(Ok(()))
         });
-        let (served, worked, told) = tokio::join!(Box::pin(gateway), Box::pin(worker), Box::pin(story));
+        let (served, worked, advised, told) =
+            tokio::join!(Box::pin(gateway), Box::pin(worker), Box::pin(advised), Box::pin(story));
         if let Some(own) = own {
             own.stop().await;
         }
         served?;
         worked?;
+        advised?;
         told
     };
     let simulated = async {
@@ -104,13 +113,15 @@ struct Parts {
     gateway: ::gateway::Gateway,
     worker: ::worker::Worker,
     own: Option<OwnPool>,
+    /// Where this process is all there is. Beside others on a shared ledger it would lead in the place of an autoscaler that applies.
+    adviser: Option<::autoscaler::Autoscaler>,
     simulator: Option<compose::Bundled>,
     ops: ops::Ops,
 }
 
 async fn start(settings: &Settings, stores: &Stores, shutdown: &CancellationToken) -> anyhow::Result<Parts> {
-    let registries = [ops::registry()?, Registry::new(), Registry::new(), Registry::new()];
-    let [_, of_gateway, of_worker, of_pool] = registries.clone();
+    let registries = [ops::registry()?, Registry::new(), Registry::new(), Registry::new(), Registry::new()];
+    let [_, of_gateway, of_worker, of_pool, of_adviser] = registries.clone();
     let simulator = match settings.upstream.url {
         Some(_) => None,
         None => Some(compose::bundled_simulator(settings)?),
@@ -142,5 +153,6 @@ async fn start(settings: &Settings, stores: &Stores, shutdown: &CancellationToke
         registry: of_gateway,
     };
     let worker = one_worker(settings, stores.backends.clone(), leases, upstream, of_worker);
-    Ok(Parts { gateway, worker, own, simulator, ops })
+    let adviser = settings.is_embedded().then(|| adviser(settings, &stores.backends, of_adviser));
+    Ok(Parts { gateway, worker, own, adviser, simulator, ops })
 }

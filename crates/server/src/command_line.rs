@@ -1,6 +1,8 @@
 //! What people type. Parsing alone: each command's work is in the file of its name.
 
-use crate::{admin, demo, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, up, worker};
+use crate::{
+    admin, autoscaler, demo, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, up, worker,
+};
 use bootstrap::Role;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -75,6 +77,7 @@ pub fn service(role: Role) -> ExitCode {
         Role::Gateway => launch::launch(role, config, print_config, gateway::gateway),
         Role::Worker => launch::launch(role, config, print_config, worker::worker),
         Role::TokenPool => launch::launch(role, config, print_config, token_pool::token_pool),
+        Role::Autoscaler => launch::launch(role, config, print_config, autoscaler::autoscaler),
         Role::Simulator => launch::launch(role, config, print_config, simulator::simulator),
         _ => son1k(),
     }

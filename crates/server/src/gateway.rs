@@ -75,6 +75,8 @@ pub(crate) fn gateway_settings(settings: &Settings) -> anyhow::Result<::gateway:
         cors_allowed_origins: settings.edge.cors_origins.clone(),
         backlog_max_account: settings.edge.backlog_account,
         backlog_max_total: settings.edge.backlog_total,
+        scaling_min: settings.scaling.policy.min,
+        scaling_max: settings.scaling.policy.max,
         callbacks: secrets.internal.as_ref().and_then(domain::callback::Callbacks::new),
         http_workers: threads.clamp(2, HTTP_THREADS_MOST),
         drain_at_most: settings.worker.drain.min(Duration::from_secs(10)),

@@ -5,12 +5,13 @@
 //!
 //! * [`launch`]: what every process does around its service
 //! * [`compose`]: from settings to ports
-//! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`simulator`], [`migrate`],
+//! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`autoscaler`], [`simulator`], [`migrate`],
 //!   [`secrets`], [`admin`], [`demo`], [`load`], [`healthcheck`]
 //! * [`command_line`]: what people type
 
 pub mod admin;
 pub mod all_in_one;
+pub mod autoscaler;
 pub mod command_line;
 pub mod compose;
 pub mod demo;

@@ -3,6 +3,7 @@
 use crate::compose::{self, OwnPool};
 use crate::launch::say;
 use anyhow::Context;
+use bootstrap::cpu::CpuMeter;
 use bootstrap::{Settings, listener, ops};
 use domain::callback::Callbacks;
 use domain::ports::{Backends, TokenLeases, Upstream};
@@ -79,5 +80,6 @@ pub(crate) fn one_worker(
         called_back_at: called_back_at.map(|(public_url, callbacks)| ::worker::CalledBackAt { public_url, callbacks }),
         ..::worker::Settings::new(compose::process_name(), env!("CARGO_PKG_VERSION"))
     };
-    ::worker::Worker { settings, backends, leases, upstream, registry }
+    let cpu = CpuMeter::new();
+    ::worker::Worker { settings, backends, leases, upstream, cpu: Arc::new(move || cpu.share()), registry }
 }

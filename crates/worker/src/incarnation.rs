@@ -11,7 +11,7 @@ use crate::settle::{self, Write};
 use crate::slots::Slots;
 use crate::timer::Timer;
 use crate::tokens::{self, Refused, Secrets};
-use crate::{Settings, Worker, WorkerError};
+use crate::{Cpu, Settings, Worker, WorkerError};
 use crate::{claim, drain, listen, render, renew, retain, step, suspects, tell};
 use domain::event::Change;
 use domain::ids::{LeaseId, WorkerId};
@@ -42,6 +42,7 @@ pub(crate) struct Replica {
     pub(crate) backends: Backends,
     pub(crate) leases: Arc<dyn TokenLeases>,
     pub(crate) upstream: Arc<dyn Upstream>,
+    pub(crate) cpu: Cpu,
     pub(crate) metrics: Metrics,
     pub(crate) breaker: Arc<Breaker>,
     pub(crate) pace: Arc<Pace>,
@@ -64,6 +65,7 @@ impl Replica {
             backends: worker.backends,
             leases: worker.leases,
             upstream: worker.upstream,
+            cpu: worker.cpu,
         })
     }
 }

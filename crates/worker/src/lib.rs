@@ -117,12 +117,17 @@ impl Settings {
     }
 }
 
+/// How a worker learns how busy its process is.
+pub type Cpu = Arc<dyn Fn() -> Option<f64> + Send + Sync>;
+
 /// One replica, and the world it works in.
 pub struct Worker {
     pub settings: Settings,
     pub backends: Backends,
     pub leases: Arc<dyn TokenLeases>,
     pub upstream: Arc<dyn Upstream>,
+    /// Its share of the CPU that it may use since this was last called, for the autoscaler. `None`: not known.
+    pub cpu: Cpu,
     pub registry: prometheus::Registry,
 }
 

@@ -58,6 +58,7 @@ impl Incarnation {
             active: u32::try_from(held.active).unwrap_or(u32::MAX),
             rendering: u32::try_from(held.rendering).unwrap_or(u32::MAX),
             draining: self.signals.draining.is_cancelled(),
+            cpu: (self.cpu)(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn register(registry: &Registry) -> Result<(), prometheus::Error> {
     registry.register(Box::new(memory))
 }
 
-fn cpu_cores() -> f64 {
+pub(crate) fn cpu_cores() -> f64 {
     let machine = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
     let of_group = lowest(|folder| quota(&fs::read_to_string(folder.join("cpu.max")).ok()?));
     let v1 = || {

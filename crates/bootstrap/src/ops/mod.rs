@@ -4,7 +4,7 @@
 //! more than names and states.
 
 mod gather;
-mod limits;
+pub(crate) mod limits;
 mod readiness;
 mod serve;
 

@@ -15,7 +15,7 @@ const USUAL_FILE: &str = "son1k.toml";
 const LONGEST: u64 = 64 * 1024;
 
 /// Whose values are never shown.
-pub(super) const SECRETS: [&str; 9] = [
+pub(super) const SECRETS: [&str; 10] = [
     "database_url",
     "rabbitmq_url",
     "redis_url",
@@ -25,6 +25,7 @@ pub(super) const SECRETS: [&str; 9] = [
     "token_encryption_keys",
     "internal_auth_secret",
     "token_provisioner_secret",
+    "railway.token",
 ];
 
 /// What a local process does without, whatever is configured: `son1k demo` touches nobody's servers.

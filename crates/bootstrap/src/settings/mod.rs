@@ -8,12 +8,14 @@ mod layers;
 mod made;
 mod parse;
 mod roles;
+mod scaling;
 mod show;
 
 pub use error::SettingError;
 pub use layers::Sources;
 pub use made::Readers;
 pub use roles::Role;
+pub use scaling::{Controller, Docker, EngineHost, Railway, Scaling};
 
 use domain::api_key::ApiKey;
 use domain::tier::Tiers;
@@ -35,6 +37,7 @@ pub struct Settings {
     pub worker: Worker,
     pub pool: Pool,
     pub keeping: Keeping,
+    pub scaling: Scaling,
     pub edge: Edge,
     pub secrets: Secrets,
     pub telemetry: Telemetry,

@@ -51,6 +51,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
             failed: values.whole("failed_jobs_max", 0..=100_000_000)?,
             results: DAY * values.whole::<u32>("result_retention_days", 1..=36_500)?,
         },
+        scaling: super::scaling::parse(values)?,
         edge: Edge {
             backlog_account: values.whole("backlog_max_account", 1..=1_000_000_000)?,
             backlog_total: values.whole("backlog_max_total", 1..=1_000_000_000)?,
@@ -240,7 +241,12 @@ fn tiers(values: &Values) -> Result<Tiers, SettingError> {
     })
 }
 
-fn above(low: &str, low_is: impl std::fmt::Display, high: &str, high_is: impl std::fmt::Display) -> SettingError {
+pub(super) fn above(
+    low: &str,
+    low_is: impl std::fmt::Display,
+    high: &str,
+    high_is: impl std::fmt::Display,
+) -> SettingError {
     SettingError::Conflict(format!("{low}={low_is} is above {high}={high_is}: it must not be"))
 }
 

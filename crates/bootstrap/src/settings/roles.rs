@@ -1,6 +1,6 @@
 //! What each executable needs: it stops and names what is missing, and never asks for what it does not use.
 
-use super::{SettingError, Settings};
+use super::{Controller, SettingError, Settings};
 
 /// Which process this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,7 @@ pub enum Role {
     Gateway,
     Worker,
     TokenPool,
+    Autoscaler,
     Simulator,
     /// `son1k migrate`.
     Migrate,
@@ -27,6 +28,7 @@ impl Role {
             Self::Gateway => "son1k-gateway",
             Self::Worker => "son1k-worker",
             Self::TokenPool => "son1k-token-pool",
+            Self::Autoscaler => "son1k-autoscaler",
             Self::Simulator => "son1k-simulator",
         }
     }
@@ -45,7 +47,7 @@ impl Role {
             Self::Gateway => &["admin_api_key", "system_api_key", "api_key_pepper", "internal_auth_secret"],
             Self::Worker => &["internal_auth_secret"],
             Self::TokenPool => &["token_encryption_keys", "internal_auth_secret"],
-            Self::Simulator | Self::Migrate | Self::Operator => &[],
+            Self::Autoscaler | Self::Simulator | Self::Migrate | Self::Operator => &[],
         }
     }
 }
@@ -56,16 +58,36 @@ impl Settings {
     /// Names the first store or service that the role needs and does not have.
     pub(super) fn check_stores(&self) -> Result<(), SettingError> {
         let role = self.role;
-        let stores = matches!(role, Role::Gateway | Role::Worker | Role::TokenPool | Role::Migrate);
+        let stores = matches!(role, Role::Gateway | Role::Worker | Role::TokenPool | Role::Autoscaler | Role::Migrate);
         if self.database.is_none() && (stores || self.is_worker_alone()) {
             return self.missing("DATABASE_URL", &format!("PostgreSQL, such as {POSTGRES}"));
         }
         if self.pool.url.is_none() && matches!(role, Role::Gateway | Role::Worker) {
             return self.missing("TOKEN_POOL_URL", "the token pool's service, such as http://token-pool:50051");
         }
+        if role == Role::Autoscaler {
+            self.check_controller()?;
+        }
         let submits = matches!(role, Role::Up | Role::Demo | Role::Worker);
         if submits && self.upstream.url.is_none() && !self.upstream.bundled_simulator {
             return self.missing("SUNO_API_URL", "the upstream's base address, such as https://host/api");
+        }
+        Ok(())
+    }
+
+    /// Names the first thing that the autoscaler's controller needs and does not have.
+    fn check_controller(&self) -> Result<(), SettingError> {
+        if let Controller::Railway(railway) = &self.scaling.controller {
+            if railway.token.is_none() {
+                return self.missing("RAILWAY_TOKEN", "a project token of the workers' environment");
+            }
+            for (name, id) in
+                [("ENVIRONMENT_ID", &railway.environment_id), ("WORKER_SERVICE_ID", &railway.worker_service_id)]
+            {
+                if id.is_empty() {
+                    return self.missing(&format!("RAILWAY_{name}"), "an id of Railway's");
+                }
+            }
         }
         Ok(())
     }

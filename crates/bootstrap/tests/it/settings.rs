@@ -236,3 +236,42 @@ fn what_is_shown_is_a_settings_file_without_secrets() {
     );
     assert!(again.is_ok(), "{again:?}");
 }
+
+#[test]
+fn the_autoscaler_needs_what_its_controller_needs_and_nothing_more() {
+    use bootstrap::settings::{Controller, EngineHost};
+    let database = ("DATABASE_URL", "postgres://u:p@h/d");
+    let advised =
+        load(Role::Autoscaler, &[database, ("DOCKER_HOST", "ssh://elsewhere"), ("RAILWAY_TOKEN", "a b")], None)
+            .unwrap();
+    assert!(matches!(advised.scaling.controller, Controller::Advise), "what is not chosen is not looked at");
+    assert_eq!(advised.scaling.policy, domain::scaling::Policy::default());
+    let docker = load(Role::Autoscaler, &[database, ("SCALING_CONTROLLER", "docker")], None).unwrap();
+    let Controller::Docker(docker) = docker.scaling.controller else { panic!("not docker") };
+    assert_eq!((docker.host, docker.project), (EngineHost::Socket("/var/run/docker.sock".into()), None));
+    let railway = [
+        database,
+        ("SCALING_CONTROLLER", "railway"),
+        ("RAILWAY_TOKEN", SECRET),
+        ("RAILWAY_ENVIRONMENT_ID", "b1f0"),
+        ("RAILWAY_WORKER_SERVICE_ID", "5c7e"),
+    ];
+    for missing in 2..railway.len() {
+        let mut pairs = railway.to_vec();
+        let (name, _) = pairs.remove(missing);
+        assert!(refusal(Role::Autoscaler, &pairs).contains(name), "{name}");
+    }
+    let settings = load(Role::Autoscaler, &railway, None).unwrap();
+    assert!(!settings.show().contains(SECRET) && !format!("{settings:?}").contains(SECRET));
+    for (name, text) in [
+        ("SCALING_DOWN_CPU_PERCENT", "70"),
+        ("SCALING_MAX", "0"),
+        ("SCALING_INTERVAL", "500"),
+        ("SCALING_WORKER_SERVICE", "worker; rm"),
+    ] {
+        let said = refusal(Role::Autoscaler, &[database, (name, text)]);
+        assert!(said.contains(name), "{said}");
+    }
+    let said = refusal(Role::Autoscaler, &[database, ("SCALING_CONTROLLER", "docker"), ("DOCKER_HOST", "unix://here")]);
+    assert!(said.contains("DOCKER_HOST"), "{said}");
+}

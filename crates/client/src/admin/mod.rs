@@ -3,12 +3,14 @@
 mod accounts;
 mod generations;
 mod queue;
+mod scaling;
 mod tokens;
 mod workers;
 
 pub use accounts::{AccountChange, AccountQuery, AccountView, KeyView, NewAccount};
 pub use generations::{AdminGeneration, AdminGenerationQuery};
 pub use queue::{LastMinutes, QueueView, WaitSeconds};
+pub use scaling::{ScalingInputs, ScalingView};
 pub use tokens::{ImportResult, ImportedToken, PoolView, TokenImport, TokenView};
 pub use workers::{AuditView, DiscrepancyView, Verification, WorkerView};
 

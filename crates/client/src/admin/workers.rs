@@ -18,6 +18,9 @@ pub struct WorkerView {
     pub active: u32,
     pub rendering: u32,
     pub draining: bool,
+    /// Its share of the CPU that it may use; `None`: not known yet.
+    #[serde(default)]
+    pub cpu: Option<f64>,
     pub started_at: Timestamp,
     pub last_heartbeat_at: Timestamp,
 }

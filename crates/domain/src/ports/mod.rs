@@ -11,6 +11,7 @@ pub mod limiter;
 pub mod operators;
 pub mod pool;
 pub mod probe;
+pub mod scaling;
 pub mod token_source;
 pub mod tokens;
 pub mod upstream;
@@ -24,6 +25,7 @@ pub use limiter::RateLimiter;
 pub use operators::Operators;
 pub use pool::{TokenAdmin, TokenLeases};
 pub use probe::Probe;
+pub use scaling::Scaling;
 pub use token_source::TokenSource;
 pub use tokens::Tokens;
 pub use upstream::Upstream;
@@ -62,6 +64,7 @@ pub struct Backends {
     pub work: Arc<dyn Work>,
     pub tokens: Arc<dyn Tokens>,
     pub gateways: Arc<dyn Gateways>,
+    pub scaling: Arc<dyn Scaling>,
     pub doorbell: Arc<dyn Doorbell>,
     pub limiter: Arc<dyn RateLimiter>,
     pub clock: Arc<dyn LedgerClock>,

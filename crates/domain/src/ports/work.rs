@@ -30,6 +30,8 @@ pub struct Load {
     pub active: u32,
     pub rendering: u32,
     pub draining: bool,
+    /// Since the renewal before: its share of the CPU that it may use, 0 to 1. `None`: not known yet.
+    pub cpu: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,7 +152,7 @@ pub struct StepReport {
 }
 
 /// A live worker, as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WorkerView {
     pub id: WorkerId,
     pub name: String,
@@ -159,6 +161,8 @@ pub struct WorkerView {
     pub active: u32,
     pub rendering: u32,
     pub draining: bool,
+    /// Its share of the CPU that it may use, as it told last.
+    pub cpu: Option<f64>,
     pub started_at: Timestamp,
     pub renewed_at: Timestamp,
 }

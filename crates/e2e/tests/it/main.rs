@@ -20,6 +20,7 @@ mod limits;
 mod photo_finish;
 mod pool_failover;
 mod refusals;
+mod scaling;
 mod settings;
 mod song;
 mod streams;

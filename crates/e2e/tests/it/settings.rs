@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Executable and arguments, settings, and what the line must name.
 type Row = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str);
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 19] = [
     (&["son1k", "up"], &[("PORT", "eighty")], "PORT"),
     (&["son1k", "up"], &[("PORT", "70000")], "PORT"),
     (&["son1k", "up"], &[("HOST", "nowhere")], "HOST"),
@@ -21,6 +21,11 @@ const ROWS: [Row; 14] = [
     (&["son1k-gateway"], &[], "DATABASE_URL"),
     (&["son1k-worker"], &[], "DATABASE_URL"),
     (&["son1k-token-pool"], &[], "DATABASE_URL"),
+    (&["son1k-autoscaler"], &[], "DATABASE_URL"),
+    (&["son1k-autoscaler"], &[("SCALING_MIN", "11")], "SCALING_MAX"),
+    (&["son1k-autoscaler"], &[("SCALING_CONTROLLER", "kubernetes")], "SCALING_CONTROLLER"),
+    (&["son1k-autoscaler"], &[("DATABASE_URL", "postgres://x/y"), ("SCALING_CONTROLLER", "railway")], "RAILWAY_TOKEN"),
+    (&["son1k-autoscaler"], &[("SCALING_CONTROLLER", "docker"), ("DOCKER_HOST", "ssh://machine")], "DOCKER_HOST"),
 ];
 
 #[tokio::test]

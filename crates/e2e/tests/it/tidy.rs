@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The arrows: which of our packages each may depend on. Whoever is missing here may depend on none.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("client", &["domain"]),
     ("conformance", &["domain"]),
     ("token-pool-rpc", &["domain"]),
@@ -19,10 +19,12 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("upstream", &["domain"]),
     ("gateway", &["domain"]),
     ("worker", &["domain"]),
+    ("autoscaler", &["domain"]),
     ("token-pool", &["domain", "token-pool-rpc"]),
     (
         "server",
         &[
+            "autoscaler",
             "bootstrap",
             "client",
             "domain",
@@ -63,7 +65,7 @@ const RESERVED: [(&str, &[&str]); 6] = [
     ("sqlx", &["production", "embedded"]),
     ("lapin", &["production"]),
     ("redis", &["production"]),
-    ("reqwest", &["client", "upstream"]),
+    ("reqwest", &["autoscaler", "client", "upstream"]),
     ("tonic", &["token-pool", "token-pool-rpc", "server"]),
     ("actix-web", &["bootstrap", "gateway", "simulator"]),
 ];

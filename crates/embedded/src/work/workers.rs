@@ -35,13 +35,14 @@ pub(super) async fn renew(ledger: &Ledger, worker: WorkerId, lease: Duration, lo
     let (mut transaction, now) = ledger.write().await?;
     let (id, expires_at, now) = (worker.uuid(), later(now, lease), micros(now));
     let renewed = sqlx::query!(
-        r#"update workers set renewed_at = ?, expires_at = ?, active = ?, rendering = ?, draining = ?
+        r#"update workers set renewed_at = ?, expires_at = ?, active = ?, rendering = ?, draining = ?, cpu = ?
         where id = ? and state = 'alive' returning drain_asked as "drain: bool""#,
         now,
         expires_at,
         load.active,
         load.rendering,
         load.draining,
+        load.cpu,
         id
     )
     .fetch_optional(&mut *transaction)
@@ -71,7 +72,7 @@ pub(super) async fn retire(ledger: &Ledger, worker: WorkerId) -> Outcome<()> {
 pub(super) async fn list(ledger: &Ledger) -> Outcome<Vec<WorkerView>> {
     let now = micros(ledger.clock.now());
     let rows = sqlx::query!(
-        r#"select id as "id: Uuid", name, version, slots, active, rendering, draining as "draining: bool", started_at, renewed_at
+        r#"select id as "id: Uuid", name, version, slots, active, rendering, draining as "draining: bool", cpu, started_at, renewed_at
         from workers where state = 'alive' and expires_at > ? order by id"#,
         now
     )
@@ -87,6 +88,7 @@ pub(super) async fn list(ledger: &Ledger) -> Outcome<Vec<WorkerView>> {
             active: number(row.active)?,
             rendering: number(row.rendering)?,
             draining: row.draining,
+            cpu: row.cpu,
             started_at: moment(row.started_at)?,
             renewed_at: moment(row.renewed_at)?,
         });

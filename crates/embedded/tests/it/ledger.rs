@@ -22,6 +22,7 @@ pub(crate) fn fixture(ledger: &Arc<Ledger>) -> Fixture {
         generations: ledger.clone(),
         work: ledger.clone(),
         tokens: ledger.clone(),
+        scaling: ledger.clone(),
         clock: ledger.clone(),
     }
 }

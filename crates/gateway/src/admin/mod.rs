@@ -10,6 +10,7 @@ pub(crate) mod generations;
 pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod queue;
+pub(crate) mod scaling;
 mod sealed;
 pub(crate) mod tokens;
 pub(crate) mod workers;

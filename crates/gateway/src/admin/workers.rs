@@ -33,6 +33,8 @@ struct WorkerForm<'a> {
     active: u32,
     rendering: u32,
     draining: bool,
+    /// Its share of the CPU that it may use, as it told last: 1 is all of it. Null: not known yet.
+    cpu: Option<f64>,
     started_at: At,
     last_heartbeat_at: At,
 }
@@ -55,6 +57,7 @@ fn view(worker: &WorkerView) -> WorkerForm<'_> {
         active: worker.active,
         rendering: worker.rendering,
         draining: worker.draining,
+        cpu: worker.cpu,
         started_at: At(worker.started_at),
         last_heartbeat_at: At(worker.renewed_at),
     }

@@ -59,6 +59,7 @@ use utoipa::OpenApi;
         admin::dead::list,
         admin::dead::requeue,
         admin::dead::discard,
+        admin::scaling::show,
         admin::workers::list,
         admin::workers::drain,
         admin::audit::list,

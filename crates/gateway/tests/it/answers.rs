@@ -81,6 +81,9 @@ async fn an_operator_s_answers() {
     }
     queue.body["wait_seconds"] = json!({"p50": 0, "p95": 0, "p99": 0});
     snapshot!("admin_queue", queue);
+    snapshot!("admin_scaling_untold", operator.get("/admin/v1/scaling").await);
+    app.autoscaled().await;
+    snapshot!("admin_scaling", operator.get("/admin/v1/scaling").await);
     snapshot!("admin_workers", operator.get("/admin/v1/workers").await);
     snapshot!("admin_pool", operator.get("/admin/v1/tokens/pool").await);
     snapshot!("admin_audit", operator.get("/admin/v1/audit?limit=1").await);

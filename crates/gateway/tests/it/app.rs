@@ -8,12 +8,13 @@ use conformance::fixture::an_output;
 use domain::account::Overrides;
 use domain::api_key::{ApiKey, KeyLabel};
 use domain::event::Change;
-use domain::ids::{AccountId, GenerationId, KeyId, TokenId};
+use domain::ids::{AccountId, GenerationId, KeyId, TokenId, WorkerId};
 use domain::lease::Held;
 use domain::ports::accounts::{NewAccount, NewKey, TopUp};
 use domain::ports::pool::PoolError;
 use domain::ports::work::Applied;
-use domain::ports::{Accounts, Backends, Doorbell, LedgerClock, TokenAdmin};
+use domain::ports::{Accounts, Backends, Doorbell, LedgerClock, Scaling, TokenAdmin};
+use domain::scaling::{Inputs, Policy, Standing, decide};
 use domain::tier::{Tier, Tiers};
 use domain::token::{ImportOutcome, PoolStats, TokenImport, TokenState, TokenView};
 use gateway::{Apart, Gateway, Settings};
@@ -226,6 +227,7 @@ impl App {
             work: ledger.clone(),
             tokens: ledger.clone(),
             gateways: ledger.clone(),
+            scaling: ledger.clone(),
             doorbell: doorbell.clone(),
             limiter: limiter.clone(),
             clock: ledger.clone(),
@@ -262,6 +264,17 @@ impl App {
             pepper,
             folder,
         }
+    }
+
+    /// An autoscaler has decided.
+    pub(crate) async fn autoscaled(&self) {
+        let (observed, now) = self.ledger.observe().await.unwrap();
+        let inputs = Inputs { current: 1, observed };
+        let decision = decide(&Policy::default(), None, &inputs, now);
+        let standing = Standing { controller: "docker".to_owned(), min: 1, max: 10, inputs, decision, failure: None };
+        let replica = WorkerId::new(now, rand::random());
+        let epoch = self.ledger.lead_scaling(replica, Duration::from_secs(60)).await.unwrap().unwrap();
+        self.ledger.record(epoch, &standing).await.unwrap();
     }
 
     /// Somebody without a key.
@@ -330,6 +343,7 @@ impl App {
             generations: self.ledger.clone(),
             work: self.ledger.clone(),
             tokens: self.ledger.clone(),
+            scaling: self.ledger.clone(),
             clock: self.ledger.clone(),
         }
     }

@@ -40,7 +40,8 @@ pub(super) async fn renew(
     let row = sqlx::query!(
         r#"with renewed as (
                update workers
-               set expires_at = now() + make_interval(secs => $2), renewed_at = now(), active = $3, rendering = $4, draining = $5
+               set expires_at = now() + make_interval(secs => $2), renewed_at = now(), active = $3, rendering = $4, draining = $5,
+                   cpu = $7
                where id = $1 and state = 'alive'
                returning drain_asked
            ), closing as (
@@ -54,6 +55,7 @@ pub(super) async fn renew(
         integer(load.rendering),
         load.draining,
         CLOSING_TOLD,
+        load.cpu,
     )
     .fetch_optional(&mut *connection)
     .await
@@ -79,7 +81,7 @@ pub(super) async fn retire(ledger: &Ledger, worker: WorkerId) -> Result<(), Fail
 
 pub(super) async fn list(ledger: &Ledger) -> Result<Vec<WorkerView>, Failure> {
     let rows = sqlx::query!(
-        r#"select id, name, version, slots, active, rendering, draining or drain_asked as "draining!", started_at, renewed_at
+        r#"select id, name, version, slots, active, rendering, draining or drain_asked as "draining!", cpu, started_at, renewed_at
            from workers where state = 'alive' and expires_at > now() order by started_at, id limit $1"#,
         LISTED_MOST
     )
@@ -95,6 +97,7 @@ pub(super) async fn list(ledger: &Ledger) -> Result<Vec<WorkerView>, Failure> {
             active: natural(row.active),
             rendering: natural(row.rendering),
             draining: row.draining,
+            cpu: row.cpu,
             started_at: row.started_at,
             renewed_at: row.renewed_at,
         })

@@ -4,7 +4,7 @@ use crate::database::Database;
 use conformance::Fixture;
 use conformance::months::Past;
 use domain::ids::AccountId;
-use domain::ports::{Accounts, Generations, LedgerClock, Operators, Tokens, Work};
+use domain::ports::{Accounts, Generations, LedgerClock, Operators, Scaling, Tokens, Work};
 use production::Ledger;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, PgConnection};
@@ -18,6 +18,7 @@ pub(crate) fn ports(ledger: &Arc<Ledger>) -> Fixture {
         generations: Arc::clone(ledger) as Arc<dyn Generations>,
         work: Arc::clone(ledger) as Arc<dyn Work>,
         tokens: Arc::clone(ledger) as Arc<dyn Tokens>,
+        scaling: Arc::clone(ledger) as Arc<dyn Scaling>,
         clock: Arc::clone(ledger) as Arc<dyn LedgerClock>,
     }
 }

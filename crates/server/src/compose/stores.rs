@@ -3,7 +3,7 @@
 use anyhow::Context;
 use bootstrap::{Role, Settings};
 use domain::ports::{
-    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Operators, Probe, RateLimiter, Tokens, Work,
+    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Operators, Probe, RateLimiter, Scaling, Tokens, Work,
 };
 use production::rabbitmq::RabbitDoorbell;
 use production::redis::{FallbackLimiter, RedisLimiter};
@@ -30,9 +30,9 @@ enum Ledger {
 /// A ledger that cannot be used; a broker or limiter that refuses us. One that is out of reach is waited for behind the port.
 pub async fn stores(settings: &Settings) -> anyhow::Result<Stores> {
     let mut probes: Vec<Arc<dyn Probe>> = Vec::new();
-    // The token pool neither rings nor listens.
+    // The token pool and the autoscaler neither ring nor listen.
     let doorbell = match &settings.rabbitmq_url {
-        Some(url) if settings.role != Role::TokenPool => {
+        Some(url) if !matches!(settings.role, Role::TokenPool | Role::Autoscaler) => {
             let name = format!("{} {}", settings.role.name(), super::process_name());
             let doorbell = RabbitDoorbell::connect(url, &name).await.context("RABBITMQ_URL")?;
             probes.push(doorbell.probe());
@@ -90,7 +90,7 @@ fn backends<L>(
     others: Vec<Arc<dyn Probe>>,
 ) -> Backends
 where
-    L: Accounts + Operators + Generations + Work + Tokens + Gateways + LedgerClock + Probe + 'static,
+    L: Accounts + Operators + Generations + Work + Tokens + Gateways + Scaling + LedgerClock + Probe + 'static,
 {
     let mut probes: Vec<Arc<dyn Probe>> = vec![ledger.clone()];
     probes.extend(others);
@@ -101,6 +101,7 @@ where
         work: ledger.clone(),
         tokens: ledger.clone(),
         gateways: ledger.clone(),
+        scaling: ledger.clone(),
         doorbell,
         limiter,
         clock: ledger.clone(),

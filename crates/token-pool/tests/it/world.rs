@@ -34,6 +34,7 @@ pub(crate) async fn ledger() -> Ledger {
         generations: ledger.clone(),
         work: ledger.clone(),
         tokens: ledger.clone(),
+        scaling: ledger.clone(),
         clock: ledger,
     };
     Ledger { at, _folder: folder }

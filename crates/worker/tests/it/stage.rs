@@ -110,6 +110,7 @@ impl Stage {
             work: ledger.clone(),
             tokens: ledger.clone(),
             gateways: ledger.clone(),
+            scaling: ledger.clone(),
             doorbell: embedded::channels::Channels::new(),
             limiter: embedded::limiter::InProcessLimiter::new(),
             clock: ledger,
@@ -129,6 +130,7 @@ impl Stage {
             work: ledger.clone(),
             tokens: ledger.clone(),
             gateways: ledger.clone(),
+            scaling: ledger.clone(),
             doorbell: embedded::channels::Channels::new(),
             limiter: embedded::limiter::InProcessLimiter::new(),
             clock: ledger.clone(),
@@ -182,6 +184,7 @@ impl Stage {
             backends: self.backends.clone(),
             leases: self.tokens.clone(),
             upstream: self.upstream(),
+            cpu: Arc::new(|| Some(0.5)),
             registry,
         }
     }

@@ -265,6 +265,11 @@ impl TestApp {
         self.installation.runs(name, &["son1k-gateway"], settings).await
     }
 
+    /// Starts an autoscaler, with settings of its own, and returns its address.
+    pub(crate) async fn starts_autoscaler(&mut self, name: &str, settings: &[(&'static str, &str)]) -> String {
+        self.installation.runs(name, &["son1k-autoscaler"], settings).await
+    }
+
     pub(crate) fn redis(&mut self) -> &mut Redis {
         self.installation.redis.as_mut().unwrap_or_else(|| panic!("start it with_a_redis_of_its_own"))
     }

@@ -1,0 +1,7 @@
+//! The executable of the autoscaler, alone. What it is made of is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::command_line::service(bootstrap::Role::Autoscaler)
+}
