@@ -6,7 +6,7 @@
 //!
 //! It speaks plain HTTP/1.1 over its own connections, because on one machine each microsecond of the generator is missing elsewhere; the
 //! operators' calls go through the typed client. It makes accounts of its own, removes nothing, and says what it leaves behind. In reading
-//! order: [`profiles`] (what is measured), [`closed`] and [`open`] (how requests are offered), [`tally`], [`census`], [`report`].
+//! order: [`plan`] (what is computed and not measured), [`profiles`] (what is measured), [`closed`] and [`open`] (how requests are offered), [`tally`], [`census`], [`report`].
 
 mod answer;
 mod arrivals;
@@ -19,6 +19,7 @@ mod machine;
 mod meter;
 mod open;
 mod percentiles;
+mod plan;
 mod processes;
 mod profiles;
 mod progress;
@@ -48,7 +49,7 @@ pub struct Arguments {
     #[command(flatten)]
     target: Target,
     #[command(subcommand)]
-    profile: Profile,
+    what: What,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +78,14 @@ struct Target {
 }
 
 #[derive(Debug, Subcommand)]
+enum What {
+    #[command(flatten)]
+    Measure(Profile),
+    /// What so many workers need of everything else, computed from measured costs; asks nobody
+    Plan(plan::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
 enum Profile {
     /// Closed loop of submissions: how many a second are accepted
     Submit(profiles::submit::Arguments),
@@ -100,8 +109,12 @@ enum Profile {
 /// A gateway that does not answer or refuses the operator, a queue that others use, a report that cannot be written. Requests that fail
 /// while measuring are figures, not errors.
 pub async fn load(settings: Settings, arguments: Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let Arguments { target, profile } = arguments;
+    let Arguments { target, what } = arguments;
     let (json, html) = (target.json.clone(), target.html.clone());
+    let profile = match what {
+        What::Plan(arguments) => return plan::plan(&arguments, json.as_deref()),
+        What::Measure(profile) => profile,
+    };
     let bench = bench(&settings, target, shutdown)?;
     // All of it on one thread with its own reactor: no hand-over between threads for each request.
     let report = tokio::task::spawn_blocking(move || {
