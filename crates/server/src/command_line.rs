@@ -63,7 +63,7 @@ pub enum Command {
     #[command(subcommand)]
     Admin(admin::Command),
     /// Measure what a running system carries
-    Load(load::Arguments),
+    Load(Box<load::Arguments>),
 }
 
 /// The executable of `role`'s service.
@@ -101,7 +101,7 @@ pub fn son1k() -> ExitCode {
             launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, command))
         }
         Command::Load(arguments) => launch::launch(Role::Operator, config, print_config, |settings, shutdown| {
-            load::load(settings, arguments, shutdown)
+            load::load(settings, *arguments, shutdown)
         }),
     }
 }

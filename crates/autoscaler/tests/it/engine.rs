@@ -95,7 +95,6 @@ fn refusal(status: u16, message: &str) -> HttpResponse {
     HttpResponse::build(status.try_into().unwrap()).json(json!({"message": message}))
 }
 
-#[expect(clippy::unused_async, reason = "a handler is one")]
 async fn answer(request: HttpRequest, body: Bytes, world: Data<Arc<Mutex<World>>>) -> HttpResponse {
     let mut world = world.lock().unwrap();
     let (method, path, query) =

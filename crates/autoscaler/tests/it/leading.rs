@@ -78,6 +78,7 @@ impl World {
             generations: self.ledger.clone(),
             work: self.ledger.clone(),
             tokens: self.ledger.clone(),
+            operators: self.ledger.clone(),
             scaling: self.ledger.clone(),
             clock: self.ledger.clone(),
         }

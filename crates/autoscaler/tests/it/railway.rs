@@ -70,7 +70,6 @@ impl Api {
     }
 }
 
-#[expect(clippy::unused_async, reason = "a handler is one")]
 async fn answer(request: HttpRequest, body: Bytes, world: Data<Arc<Mutex<World>>>) -> HttpResponse {
     let mut world = world.lock().unwrap();
     assert_eq!((request.method().as_str(), request.path()), ("POST", "/graphql/v2"));

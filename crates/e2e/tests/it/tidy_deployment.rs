@@ -7,9 +7,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Settings that a container is never told: they are for one process on one machine, or the same for all where each has its own.
-const NOT_FOR_CONTAINERS: [&str; 7] =
-    ["BUNDLED_SIMULATOR", "DATA_DIR", "HOST", "MAKE_SECRETS", "OTEL_SERVICE_NAME", "SIMULATOR_PORT", "WORKER_ONLY"];
+/// Settings that a container is never told: they are for one process on one machine, the same for all where each has its own, or another
+/// platform's.
+const NOT_FOR_CONTAINERS: [&str; 11] = [
+    "BUNDLED_SIMULATOR",
+    "DATA_DIR",
+    "HOST",
+    "MAKE_SECRETS",
+    "OTEL_SERVICE_NAME",
+    // The autoscaler's on Railway alone.
+    "RAILWAY_API_URL",
+    "RAILWAY_ENVIRONMENT_ID",
+    "RAILWAY_TOKEN",
+    "RAILWAY_WORKER_SERVICE_ID",
+    "SIMULATOR_PORT",
+    "WORKER_ONLY",
+];
 
 /// Variables of others: images and platforms.
 const OTHERS: [&str; 12] = [

@@ -3,7 +3,8 @@
 use anyhow::Context;
 use bootstrap::{Role, Settings};
 use domain::ports::{
-    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Operators, Probe, RateLimiter, Scaling, Tokens, Work,
+    Accounts, Backends, Doorbell, Gateways, Generations, LedgerClock, Operators, Probe, RateLimiter, Scaling, Tokens,
+    Work,
 };
 use production::rabbitmq::RabbitDoorbell;
 use production::redis::{FallbackLimiter, RedisLimiter};

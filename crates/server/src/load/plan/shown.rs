@@ -22,20 +22,20 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     for size in &plan.sizes {
         put(
             &mut head,
-            format!("{} {}", thousands(f64::from(size.workers)), if size.workers == 1 { "worker" } else { "workers" }),
+            &format!("{} {}", thousands(f64::from(size.workers)), if size.workers == 1 { "worker" } else { "workers" }),
         );
     }
     head.push_str("           limit  carries workers");
     lines.push(head);
     let mut rate = format!("  {:<32}", "generations a second");
-    plan.sizes.iter().for_each(|size| put(&mut rate, number(size.generations_a_second)));
+    plan.sizes.iter().for_each(|size| put(&mut rate, &number(size.generations_a_second)));
     lines.push(rate);
     lines.extend(plan.needs.iter().map(need));
     lines.push(String::new());
     for size in &plan.sizes {
         let said = match size.over.as_slice() {
             [] => "within every limit".to_owned(),
-            [first, rest @ ..] if rest.is_empty() => format!("{first} is over its limit"),
+            [first] => format!("{first} is over its limit"),
             [first, rest @ ..] => format!("{first} binds first, then {}", rest.join(", ")),
         };
         lines.push(format!("  {:>9}: {said}", thousands(f64::from(size.workers))));
@@ -50,7 +50,7 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
     lines
 }
 
-fn put(line: &mut String, cell: String) {
+fn put(line: &mut String, cell: &str) {
     // Writing to memory does not fail.
     let _ = write!(line, " {cell:>15}");
 }
@@ -58,8 +58,8 @@ fn put(line: &mut String, cell: String) {
 fn need(need: &Need) -> String {
     let name = if need.unit.is_empty() { need.name.to_owned() } else { format!("{} ({})", need.name, need.unit) };
     let mut line = format!("  {name:<32}");
-    need.of.iter().for_each(|of| put(&mut line, number(*of)));
-    put(&mut line, need.limit.map_or_else(String::new, number));
+    need.of.iter().for_each(|of| put(&mut line, &number(*of)));
+    put(&mut line, &need.limit.map_or_else(String::new, number));
     let _ = write!(line, "  {:>15}", need.carries.map_or_else(String::new, |carries| thousands(f64::from(carries))));
     line.trim_end().to_owned()
 }
