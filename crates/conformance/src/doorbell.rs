@@ -86,7 +86,7 @@ pub async fn a_work_ring_wakes_one_of_two_listeners(bells: Doorbells) {
     let mut one = listening(bells.here.work()).await;
     let mut two = listening(bells.there.work()).await;
     for _ in 0..RINGS {
-        bells.here.ring_workers().await.unwrap();
+        bells.here.ring_workers(None).await.unwrap();
         timeout(PATIENCE, async {
             tokio::select! { _ = one.next() => (), _ = two.next() => () }
         })
@@ -110,14 +110,14 @@ pub async fn a_listener_that_has_left_takes_no_ring(bells: Doorbells) {
     let mut stays = listening(bells.there.work()).await;
     drop(gone);
     for _ in 0..5 {
-        bells.there.ring_workers().await.unwrap();
+        bells.there.ring_workers(None).await.unwrap();
         rang(&mut stays).await;
     }
 }
 
 pub async fn ten_thousand_rings_without_a_listener_wake_the_next(bells: Doorbells) {
     futures::stream::iter(0..10_000)
-        .for_each_concurrent(64, |_| async { bells.here.ring_workers().await.unwrap() })
+        .for_each_concurrent(64, |_| async { bells.here.ring_workers(None).await.unwrap() })
         .await;
     let mut late = listening(bells.there.work()).await;
     rang(&mut late).await;

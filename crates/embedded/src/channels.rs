@@ -8,7 +8,7 @@ use domain::event::{Change, Notice};
 use domain::ports::Doorbell;
 use domain::ports::doorbell::{DeadLetter, DoorbellError, Heard, Rings};
 use futures::{StreamExt, stream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, broadcast};
 use uuid::Uuid;
 
@@ -16,15 +16,28 @@ use uuid::Uuid;
 const BEHIND: usize = 256;
 
 pub struct Channels {
-    work: Arc<Notify>,
+    work: Arc<Work>,
     changes: broadcast::Sender<Arc<[Change]>>,
     notices: broadcast::Sender<Arc<[Notice]>>,
+}
+
+/// One permit, and the trace of the last ring that made it.
+#[derive(Default)]
+struct Work {
+    permit: Notify,
+    trace: Mutex<Option<String>>,
+}
+
+impl Work {
+    fn trace(&self) -> MutexGuard<'_, Option<String>> {
+        self.trace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Channels {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            work: Arc::new(Notify::new()),
+            work: Arc::default(),
             changes: broadcast::Sender::new(BEHIND),
             notices: broadcast::Sender::new(BEHIND),
         })
@@ -33,8 +46,11 @@ impl Channels {
 
 #[async_trait]
 impl Doorbell for Channels {
-    async fn ring_workers(&self) -> Result<(), DoorbellError> {
-        self.work.notify_one();
+    async fn ring_workers(&self, trace: Option<&str>) -> Result<(), DoorbellError> {
+        if let Some(trace) = trace {
+            *self.work.trace() = Some(trace.to_owned());
+        }
+        self.work.permit.notify_one();
         Ok(())
     }
 
@@ -48,11 +64,12 @@ impl Doorbell for Channels {
         Ok(())
     }
 
-    fn work(&self) -> Rings<()> {
+    fn work(&self) -> Rings<Option<String>> {
         let rings = stream::unfold(Arc::clone(&self.work), |work| async {
             // A permit taken by a listener that is dropped before it heard goes on to the next one.
-            work.notified().await;
-            Some((Heard::Rang(()), work))
+            work.permit.notified().await;
+            let trace = work.trace().take();
+            Some((Heard::Rang(trace), work))
         });
         from_now_on(rings)
     }

@@ -118,6 +118,7 @@ async fn check(core: &Core, request: &ServiceRequest, rate: &mut Option<RateDeci
             Ok(())
         }
         (Ok(Identity::Customer(principal)), Area::Customers) => {
+            tracing::Span::current().record("account_id", tracing::field::display(&principal.account.id));
             *rate = limited(core, &principal).await?;
             if let Some(decision) = rate.filter(|decision| !decision.allowed) {
                 let detail = format!("At most {} requests in any 60 seconds.", decision.limit);

@@ -131,8 +131,8 @@ async fn commit(generations: &dyn Generations, ringer: &Ringer, unwell: &AtomicB
         let failed = match called {
             Ok(Ok(outcomes)) if outcomes.len() == part.answers.len() => {
                 unwell.store(false, Ordering::Relaxed);
-                if part.answer(outcomes) {
-                    ringer.work();
+                if let Some(trace) = part.answer(outcomes) {
+                    ringer.work(trace);
                 }
                 continue;
             }
@@ -199,9 +199,11 @@ impl Batch {
         }
     }
 
-    /// Whether any was accepted. An answer that nobody waits for any more is dropped: what it says is in the ledger.
-    fn answer(self, outcomes: Vec<Submitted>) -> bool {
-        let accepted = outcomes.iter().any(|outcome| matches!(outcome, Submitted::Accepted(_)));
+    /// The trace of the first that was accepted; `None` where none was. An answer that nobody waits for any more is dropped: what it says is in
+    /// the ledger.
+    fn answer(mut self, outcomes: Vec<Submitted>) -> Option<Option<String>> {
+        let accepted = outcomes.iter().position(|outcome| matches!(outcome, Submitted::Accepted(_)));
+        let accepted = accepted.and_then(|place| self.submissions.get_mut(place)).map(|item| item.trace.take());
         for (answer, outcome) in self.answers.into_iter().zip(outcomes) {
             let _ = answer.send(Ok(outcome));
         }

@@ -39,6 +39,7 @@ mod run;
 mod settings;
 mod trace;
 mod unauthenticated;
+mod verification;
 mod view;
 
 pub use app::{PUBLIC_ROUTES, routes};

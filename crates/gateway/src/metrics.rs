@@ -15,12 +15,18 @@ pub(crate) struct Metrics {
     pub(crate) rings: IntCounterVec,
     pub(crate) streams: IntGauge,
     pub(crate) ledger_discrepancies: IntGauge,
+    pub(crate) ledger_verified: IntGauge,
     pub(crate) dead_letters: IntGauge,
+    canceled: IntCounterVec,
     waiting: IntGaugeVec,
     oldest: Gauge,
 }
 
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 60.0];
+
+/// What is asked most: shown from the start, so that the first failure of a quiet hour is a rise and not a beginning.
+const BUSY: [(&str, &str, [&str; 3]); 2] =
+    [("POST", "/v1/generations", ["202", "500", "503"]), ("GET", "/v1/generations/{id}", ["200", "500", "503"])];
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -38,13 +44,23 @@ impl Metrics {
                 "son1k_ledger_discrepancies",
                 "Accounts whose books did not add up when they were last verified.",
             )?,
+            ledger_verified: IntGauge::new(
+                "son1k_ledger_verified_timestamp_seconds",
+                "When all books were last added up, as a Unix time by the ledger's clock; 0 before the first time.",
+            )?,
             dead_letters: IntGauge::new(
                 "son1k_dead_letters",
                 "Rings that made no sense and were laid aside for an operator to look at.",
             )?,
+            canceled: counters(
+                "son1k_generations_finished_total",
+                "Generations that ended, by tier and outcome.",
+                &["tier", "outcome"],
+            )?,
             waiting: IntGaugeVec::new(Opts::new("son1k_generations_waiting", "Queued generations."), &["tier"])?,
             oldest: Gauge::new("son1k_generation_oldest_waiting_seconds", "Age of the oldest that waits.")?,
         };
+        metrics.begin_at_zero();
         for collector in metrics.collectors() {
             // In one process with other services a name may be taken; the first to register it is shown.
             if let Err(error) = registry.register(collector) {
@@ -62,10 +78,38 @@ impl Metrics {
             Box::new(self.rings.clone()),
             Box::new(self.streams.clone()),
             Box::new(self.ledger_discrepancies.clone()),
+            Box::new(self.ledger_verified.clone()),
             Box::new(self.dead_letters.clone()),
+            Box::new(self.canceled.clone()),
             Box::new(self.waiting.clone()),
             Box::new(self.oldest.clone()),
         ]
+    }
+
+    /// Zero, and not absent, until something happens: a rate over what is absent is nothing, and no alert fires on nothing.
+    fn begin_at_zero(&self) {
+        for tier in Tier::ALL.map(Tier::name) {
+            self.rate_limited.with_label_values(&[tier]);
+            self.canceled.with_label_values(&[tier, "canceled"]);
+            self.waiting.with_label_values(&[tier]);
+        }
+        for direction in ["to_workers", "notices", "to_gateways"] {
+            for outcome in ["sent", "failed"] {
+                self.rings.with_label_values(&[direction, outcome]);
+            }
+        }
+        for outcome in ["rang", "missed"] {
+            self.rings.with_label_values(&["heard", outcome]);
+        }
+        for (method, route, statuses) in BUSY {
+            for status in statuses {
+                self.requests.with_label_values(&[route, method, status]);
+            }
+        }
+    }
+
+    pub(crate) fn canceled(&self, tier: Tier) {
+        self.canceled.with_label_values(&[tier.name(), "canceled"]).inc();
     }
 
     pub(crate) fn show_queue(&self, stats: &QueueStats) {

@@ -6,7 +6,7 @@ use crate::core::Core;
 use crate::cors;
 use crate::problem::{ApiError, Code, set_problem_type};
 use crate::request_id::{self, RequestId};
-use crate::trace;
+use crate::trace::Trace;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, web};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::{Instrument, field};
 
 const STANDARD_HEADERS: [(&str, &str); 6] = [
@@ -26,8 +26,14 @@ const STANDARD_HEADERS: [(&str, &str); 6] = [
     ("strict-transport-security", "max-age=31536000; includeSubDomains"),
     ("cache-control", "no-store"),
 ];
+/// Whatever a client calls an id is not logged beyond this.
+const ID_LONGEST: usize = 40;
 /// A path that is longer is cut where a problem names it.
 const INSTANCE_LONGEST: usize = 200;
+
+/// How long an answer was held because the client asked for that. Time that was asked for is no slowness, so it is not measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Held(pub(crate) Duration);
 
 pub(crate) async fn observe(
     request: ServiceRequest,
@@ -43,11 +49,15 @@ pub(crate) async fn observe(
         "request",
         otel.kind = "server",
         request_id = %id.0,
+        trace_id = field::Empty,
+        account_id = field::Empty,
+        generation_id = field::Empty,
         http.request.method = method,
         http.route = field::Empty,
         http.response.status_code = field::Empty,
     );
-    trace::adopt(&span, request.headers());
+    let trace = Trace::begin(&span, request.headers());
+    request.extensions_mut().insert(trace);
     let origin = cors::allowed(&core.settings.cors_allowed_origins, request.headers());
     request.extensions_mut().insert(id.clone());
 
@@ -59,7 +69,10 @@ pub(crate) async fn observe(
             Err(_) => {
                 let _within = span.enter();
                 tracing::error!("a handler panicked");
-                core.metrics.requests.with_label_values(&["unmatched", method, "500"]).observe(elapsed(began));
+                core.metrics
+                    .requests
+                    .with_label_values(&["unmatched", method, "500"])
+                    .observe(began.elapsed().as_secs_f64());
                 return Err(ApiError::internal().for_request(&id.0).into());
             }
         },
@@ -71,8 +84,13 @@ pub(crate) async fn observe(
     }
 
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    if let Some(named) = response.request().match_info().get("id").filter(|id| id.starts_with("gen_")) {
+        span.record("generation_id", named.chars().take(ID_LONGEST).collect::<String>());
+    }
     let status = response.status();
-    core.metrics.requests.with_label_values(&[route.as_str(), method, status.as_str()]).observe(elapsed(began));
+    let held = response.response().extensions().get::<Held>().map_or(Duration::ZERO, |held| held.0);
+    let took = began.elapsed().saturating_sub(held).as_secs_f64();
+    core.metrics.requests.with_label_values(&[route.as_str(), method, status.as_str()]).observe(took);
     span.record("http.route", route.as_str());
     span.record("http.response.status_code", status.as_u16());
     let _within = span.enter();
@@ -82,10 +100,6 @@ pub(crate) async fn observe(
         tracing::debug!(status = status.as_u16(), "answered");
     }
     Ok(response)
-}
-
-fn elapsed(began: Instant) -> f64 {
-    began.elapsed().as_secs_f64()
 }
 
 /// Errors of ours are rendered with their path; those of the framework are translated by their status.

@@ -3,6 +3,7 @@
 //! A ring that fails is logged and counted; the workers' unrung claims and the gateways' re-reads find what it spoke of.
 
 use crate::metrics::Metrics;
+use crate::trace::{self, Trace};
 use domain::event::{Change, Notice};
 use domain::ports::Doorbell;
 use domain::ports::doorbell::DoorbellError;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The most changes or notices in one ring.
 const RING_MOST: usize = 500;
@@ -21,7 +24,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 struct Pending {
-    work: bool,
+    /// There is work; and whose trace the ring belongs to, of all that share it the first.
+    work: Option<Option<String>>,
     changes: VecDeque<Change>,
     notices: VecDeque<Notice>,
 }
@@ -42,8 +46,8 @@ impl Ringer {
         self.wake.notify_one();
     }
 
-    pub(crate) fn work(&self) {
-        self.add(|pending| pending.work = true);
+    pub(crate) fn work(&self, trace: Option<String>) {
+        self.add(|pending| pending.work = Some(pending.work.take().flatten().or(trace)));
     }
 
     pub(crate) fn changed(&self, change: Change) {
@@ -69,14 +73,14 @@ impl Ringer {
     pub(crate) async fn run(self: Arc<Self>, doorbell: Arc<dyn Doorbell>, stop: CancellationToken) {
         loop {
             let Pending { work, changes, notices } = self.take();
-            if !work && changes.is_empty() && notices.is_empty() {
+            if work.is_none() && changes.is_empty() && notices.is_empty() {
                 tokio::select! {
                     () = self.wake.notified() => continue,
                     () = stop.cancelled() => return,
                 }
             }
-            if work {
-                self.sent("to_workers", timeout(SENT_WITHIN, doorbell.ring_workers()).await);
+            if let Some(trace) = work {
+                self.ring_workers(doorbell.as_ref(), trace).await;
             }
             if !notices.is_empty() {
                 let notices = Vec::from(notices);
@@ -87,6 +91,20 @@ impl Ringer {
                 self.sent("to_gateways", timeout(SENT_WITHIN, doorbell.ring_gateways(&changes)).await);
             }
         }
+    }
+
+    /// The ring is a span of the trace that it is rung for, and tells the worker so.
+    async fn ring_workers(&self, doorbell: &dyn Doorbell, trace: Option<String>) {
+        let id = trace.as_deref().and_then(|trace| trace.split('-').nth(1));
+        let span = tracing::info_span!("ring", otel.kind = "producer", trace_id = id);
+        if let Some(trace) = &trace {
+            // It fails only where no tracer is installed, and then there is no span to be a child.
+            let _ = span.set_parent(trace::context(trace));
+        }
+        let carried = trace::of(&span).map(Trace::into_text).or(trace);
+        let ringing = timeout(SENT_WITHIN, doorbell.ring_workers(carried.as_deref())).instrument(span.clone()).await;
+        let _within = span.enter();
+        self.sent("to_workers", ringing);
     }
 
     fn sent(&self, direction: &str, result: Result<Result<(), DoorbellError>, tokio::time::error::Elapsed>) {

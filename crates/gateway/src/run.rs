@@ -4,7 +4,7 @@ use crate::app::Part;
 use crate::core::Core;
 use crate::metrics::Metrics;
 use crate::unauthenticated::FORGET_EVERY;
-use crate::{Apart, Gateway, GatewayError, Ops, admit, app, heartbeat, observe};
+use crate::{Apart, Gateway, GatewayError, Ops, admit, app, heartbeat, observe, verification};
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
@@ -132,6 +132,7 @@ fn background(core: &Arc<Core>, tasks: &TaskTracker, stopped: &CancellationToken
     tasks.spawn(heartbeat::heartbeat(core.clone(), stopped.clone()));
     tasks.spawn(until(stopped.clone(), ensure_system(core.clone())));
     tasks.spawn(until(stopped.clone(), upkeep(core.clone())));
+    tasks.spawn(until(stopped.clone(), verification::run(core.clone())));
 }
 
 async fn until(stopped: CancellationToken, work: impl Future<Output = ()>) {
@@ -170,7 +171,7 @@ async fn ensure_system(core: Arc<Core>) {
     }
 }
 
-/// Forgets idle addresses and shows the queue's numbers.
+/// Forgets idle addresses, shows the queue's numbers and counts what lies aside.
 async fn upkeep(core: Arc<Core>) {
     let mut forget = interval(FORGET_EVERY);
     let mut show = interval(QUEUE_SHOWN_EVERY);

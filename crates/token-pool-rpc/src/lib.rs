@@ -7,11 +7,13 @@ mod convert;
 mod mutual_tls;
 mod refusal;
 mod remote_pool;
+mod trace;
 
 pub use convert::Malformed;
 pub use mutual_tls::{MutualTls, TlsError};
 pub use refusal::{Refusal, invalid, unauthenticated};
 pub use remote_pool::{ConnectError, PoolProbe, RemotePool};
+pub use trace::caller;
 
 /// The name under which grpc.health.v1 tells whether this replica leads and grants.
 pub const SERVICE_NAME: &str = "son1k.tokenpool.v1.TokenPool";

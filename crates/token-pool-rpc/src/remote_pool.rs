@@ -7,6 +7,7 @@ use crate::convert::Malformed;
 use crate::mutual_tls::MutualTls;
 use crate::proto::{self, token_pool_client::TokenPoolClient};
 use crate::refusal::Refusal;
+use crate::trace;
 use async_trait::async_trait;
 use domain::ids::{LeaseId, TokenId};
 use domain::ports::pool::{PoolError, TokenAdmin, TokenLeases};
@@ -174,6 +175,7 @@ impl RemotePool {
             let remaining = deadline.saturating_sub(begun.elapsed());
             let mut request = Request::new(message.clone());
             request.set_timeout(remaining);
+            trace::inject(request.metadata_mut());
             request.metadata_mut().insert("authorization", self.authorization.clone());
 
             let status = match tokio::time::timeout(remaining, call(client, request)).await {

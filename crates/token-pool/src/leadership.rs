@@ -139,7 +139,7 @@ impl Pool {
         let secret = match self.settings.keys.open(id, &record.sealed) {
             Ok(secret) => Some(secret),
             Err(error) => {
-                tracing::error!(token = %id, key = record.sealed.key_id, %error, "a token's sealed secret does not open");
+                tracing::error!(token_id = %id, key = record.sealed.key_id, %error, "a token's sealed secret does not open");
                 None
             }
         };

@@ -9,9 +9,13 @@ use domain::Timestamp;
 use domain::ids::{LeaseId, TokenId, WorkerId};
 use domain::ports::pool::{PoolError, TokenLeases};
 use domain::token::{AcquireRequest, Acquired, LeaseOutcome, TokenLease, Wanted};
+use opentelemetry::Context;
+use opentelemetry::trace::TraceContextExt;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// The most that one call may ask for, keep or give back.
 const AT_ONCE_MAX: usize = 10_000;
@@ -46,6 +50,18 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A span of the caller's trace; none where the caller has none.
+fn span_below(caller: &Context) -> Span {
+    if !caller.has_active_span() {
+        return Span::none();
+    }
+    let trace_id = caller.span().span_context().trace_id();
+    let span = tracing::info_span!("acquire", otel.kind = "server", %trace_id);
+    // It fails only where no tracer is installed, and then there is no span to be a child.
+    let _ = span.set_parent(caller.clone());
+    span
+}
+
 impl Pool {
     pub(crate) async fn lease(&self, request: AcquireRequest) -> Result<Acquired, Refused> {
         if let Wanted::Count(count) = request.wanted
@@ -54,7 +70,7 @@ impl Pool {
             return Err(Refused::Invalid("count must be 1 to 10,000"));
         }
         let begun = Instant::now();
-        let acquired = self.lease_within(&request).await;
+        let acquired = self.lease_within(&request).instrument(span_below(&Context::current())).await;
         self.metrics.wait_seconds.observe(begun.elapsed().as_secs_f64());
         acquired
     }

@@ -7,6 +7,7 @@ use crate::health::{Event, reason};
 use crate::pool::Pool;
 use domain::ids::TokenId;
 use domain::token::{Acquired, TokenLease};
+use opentelemetry::context::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -177,6 +178,7 @@ impl TokenPool for Service {
         &self,
         request: Request<proto::AcquireRequest>,
     ) -> Result<Response<proto::AcquireResponse>, Status> {
+        let caller = token_pool_rpc::caller(request.metadata());
         let (request, request_id) = request.into_inner().parse()?;
         if let Some(request_id) = request_id {
             let leases = self.answered(request_id);
@@ -184,7 +186,7 @@ impl TokenPool for Service {
                 return Ok(leased(leases));
             }
         }
-        match self.pool.lease(request).await? {
+        match self.pool.lease(request).with_context(caller).await? {
             Acquired::Leases(leases) => {
                 if let Some(request_id) = request_id {
                     self.remember(request_id, &leases);

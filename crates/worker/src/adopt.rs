@@ -3,11 +3,14 @@
 use crate::hand::{Entry, Phase};
 use crate::incarnation::Incarnation;
 use crate::step::STORE_LIMIT;
+use crate::trace;
 use domain::ports::StoreError;
 use domain::ports::work::Adopted;
 use domain::state::WorkState;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 const STEP_MOST: usize = 500;
 /// The polls of what was adopted together are spread over this, so that a death is no stampede.
@@ -43,11 +46,14 @@ fn take_over(inc: &Incarnation, adopted: Adopted) {
     let phase = if adopted.state == WorkState::Closing { Phase::Closing } else { Phase::Rendering };
     let since = adopted.rendering_at.and_then(|at| (inc.backends.clock.now() - at).to_std().ok()).unwrap_or_default();
     let held = adopted.held;
+    let (row, now) = (trace::parse(adopted.trace.as_deref()), SystemTime::now());
+    let said = vec![KeyValue::new("generation_id", held.id.to_string())];
     inc.hand.put(
         held.id,
         Entry {
             upstream_id: adopted.upstream_id,
             attempts: adopted.attempts,
+            trace: trace::tell("adopt", SpanKind::Internal, &row, (now, now), said, false),
             begun: Instant::now().checked_sub(since).unwrap_or_else(Instant::now),
             ..Entry::new(held, adopted.account_id, adopted.tier, adopted.lease, phase)
         },

@@ -5,10 +5,12 @@
 
 use crate::breaker::Room;
 use crate::incarnation::Incarnation;
+use crate::trace::Claiming;
 use crate::{submit, suspects};
 use domain::lease::LeaseRef;
 use domain::ports::StoreError;
 use domain::token::{AcquireRequest, Acquired, LeaseOutcome, TokenLease, Wanted};
+use opentelemetry::context::FutureExt;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::PoisonError;
@@ -97,12 +99,15 @@ async fn once(inc: &Arc<Incarnation>, appetite: usize) -> Outcome {
         Room::Probe => 1,
         Room::Shut(pause) => return Outcome::Wait(pause),
     };
-    let leases = match acquire(inc, want).await {
+    let ring = inc.ring.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let mut claiming = Claiming::begin(ring.as_deref());
+    let leases = match acquire(inc, want).with_context(claiming.of_lease()).await {
         Ok(leases) => leases,
         Err(pause) => return Outcome::Wait(pause),
     };
+    claiming.leased(leases.len());
     // From here to the hand-over nothing may be dropped halfway: a claim that nobody holds would wait for the next comparison.
-    let claiming = inc.claims.spawn(claim(inc.clone(), leases));
+    let claiming = inc.claims.spawn(claim(inc.clone(), leases, claiming));
     claiming.await.unwrap_or(Outcome::Wait(UNWELL))
 }
 
@@ -136,7 +141,7 @@ async fn acquire(inc: &Incarnation, want: usize) -> Result<Vec<TokenLease>, Dura
     }
 }
 
-async fn claim(inc: Arc<Incarnation>, leases: Vec<TokenLease>) -> Outcome {
+async fn claim(inc: Arc<Incarnation>, leases: Vec<TokenLease>, claiming: Claiming) -> Outcome {
     let named: Vec<LeaseRef> =
         leases.iter().map(|lease| LeaseRef { lease_id: lease.lease_id, token_id: lease.token_id }).collect();
     let mut unused: HashMap<_, _> = leases.into_iter().map(|lease| (lease.lease_id, lease.secret)).collect();
@@ -151,10 +156,11 @@ async fn claim(inc: Arc<Incarnation>, leases: Vec<TokenLease>) -> Outcome {
                 inc.greatest_tag.fetch_max(claimed.tag.0, Ordering::Relaxed);
                 let Some(secret) = unused.remove(&claimed.lease.lease_id) else {
                     // Under a lease that was not offered: it stays with the ledger, and the next comparison puts it back.
-                    tracing::error!(generation = %claimed.held.id, "claimed under an unknown lease");
+                    tracing::error!(generation_id = %claimed.held.id, "claimed under an unknown lease");
                     continue;
                 };
-                submit::begin(&inc, claimed, secret, suspect);
+                let trace = claiming.took(&claimed);
+                submit::begin(&inc, claimed, secret, suspect, trace);
             }
         }
         Ok(Err(StoreError::InDoubt(reason))) => {
@@ -185,7 +191,7 @@ fn ring_neighbour(inc: &Arc<Incarnation>) {
     }
     let inc = inc.clone();
     inc.clone().background.spawn(async move {
-        let ring = tokio::time::timeout(RING_LIMIT, inc.backends.doorbell.ring_workers()).await;
+        let ring = tokio::time::timeout(RING_LIMIT, inc.backends.doorbell.ring_workers(None)).await;
         let outcome = if matches!(ring, Ok(Ok(()))) { "sent" } else { "failed" };
         inc.metrics.rings.with_label_values(&["to_workers", outcome]).inc();
         tokio::select! {

@@ -49,9 +49,15 @@ pub(crate) async fn tell_upstream(inc: &Incarnation, held: Held, entry: Entry) -
     let Some(upstream_id) = entry.upstream_id.clone() else { return done(inc, held, LeaseOutcome::Abandoned).await };
     let Some(secret) = tokens::secret_of(inc, held, &entry).await else { return failed(inc, held).await };
     if entry.told_upstream {
-        return watch(inc, held, &entry, inc.call("poll", inc.upstream.poll(&secret, &upstream_id)).await).await;
+        return watch(
+            inc,
+            held,
+            &entry,
+            inc.call("poll", &entry.trace, inc.upstream.poll(&secret, &upstream_id)).await,
+        )
+        .await;
     }
-    match inc.call("cancel", inc.upstream.cancel(&secret, &upstream_id)).await {
+    match inc.call("cancel", &entry.trace, inc.upstream.cancel(&secret, &upstream_id)).await {
         Ok(true) => done(inc, held, LeaseOutcome::Ok).await,
         Ok(false) => {
             inc.hand.with(held, |entry| {
@@ -90,7 +96,7 @@ async fn failed(inc: &Incarnation, held: Held) -> Option<Duration> {
         entry.failures
     })?;
     if failures >= TRIES_MOST {
-        tracing::warn!(generation = %held.id, "the upstream could not be told of a cancel");
+        tracing::warn!(generation_id = %held.id, "the upstream could not be told of a cancel");
         return done(inc, held, LeaseOutcome::Abandoned).await;
     }
     Some(retry::full_jitter(failures, rand::random()).min(BACKOFF_LONGEST))

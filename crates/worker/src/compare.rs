@@ -58,7 +58,7 @@ impl Comparison {
             before.into_iter().filter(|(id, f)| !rows.contains(&(*id, *f)) && after.get(id) == Some(f)).collect();
         let (twice_unknown, twice_gone) = (&unknown & &self.unknown, &gone & &self.gone);
         for (id, fence) in &twice_unknown {
-            tracing::warn!(generation = %id, "held without being worked on: put back");
+            tracing::warn!(generation_id = %id, "held without being worked on: put back");
             let item = PutBack {
                 held: Held { id: *id, fence: *fence },
                 after: Duration::ZERO,
@@ -69,7 +69,7 @@ impl Comparison {
             inc.write(Write::PutBack(item, LeaseOutcome::Abandoned)).await;
         }
         for (id, fence) in &twice_gone {
-            tracing::warn!(generation = %id, "worked on without being held: dropped");
+            tracing::warn!(generation_id = %id, "worked on without being held: dropped");
             inc.metrics.stale_writes.inc();
             inc.over(Held { id: *id, fence: *fence }, LeaseOutcome::Abandoned);
         }

@@ -12,7 +12,7 @@ const STEP_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) async fn run(inc: &Incarnation) {
     let begun = Instant::now();
     let end = begun + inc.settings.drain;
-    tracing::info!(worker = %inc.id, holding = inc.hand.len(), busy = inc.slots.busy(), "draining");
+    tracing::info!(worker_id = %inc.id, holding = inc.hand.len(), busy = inc.slots.busy(), "draining");
     inc.signals.draining.cancel();
     let _claim_ends_by_itself = timeout_at(end, ended(&inc.claims)).await;
     if timeout_at(end, ended(&inc.submissions)).await.is_err() {
@@ -26,12 +26,12 @@ pub(crate) async fn run(inc: &Incarnation) {
         tracing::warn!("not everything was written down before the end");
     }
     match timeout(STEP_LIMIT, inc.backends.work.retire(inc.id)).await {
-        Ok(Ok(())) => tracing::info!(worker = %inc.id, took = ?begun.elapsed(), "retired"),
+        Ok(Ok(())) => tracing::info!(worker_id = %inc.id, took = ?begun.elapsed(), "retired"),
         Ok(Err(error)) => tracing::warn!(%error, "not retired: others adopt when the lease ends"),
         Err(_) => tracing::warn!("not retired in time: others adopt when the lease ends"),
     }
     // What went back is due: somebody should hear of it, though anybody would find it within a second or so.
-    let _ring_may_fail = timeout(STEP_LIMIT, inc.backends.doorbell.ring_workers()).await;
+    let _ring_may_fail = timeout(STEP_LIMIT, inc.backends.doorbell.ring_workers(None)).await;
     inc.signals.last.cancel();
     let _told = timeout(STEP_LIMIT, ended(&inc.outbox)).await;
 }

@@ -6,6 +6,7 @@
 use domain::ids::{AccountId, GenerationId, TokenId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::tier::Tier;
+use opentelemetry::trace::SpanContext;
 use secrecy::SecretString;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -62,6 +63,8 @@ pub(crate) struct Entry {
     pub(crate) unknown: u32,
     /// For when a callback last had it looked at.
     pub(crate) called_back: Option<Instant>,
+    /// Below which its spans are: its claim's, or its row's where it was adopted.
+    pub(crate) trace: SpanContext,
     /// When gateways last heard of its progress.
     pub(crate) told: Option<Instant>,
 }
@@ -92,6 +95,7 @@ impl Entry {
             failures: 0,
             unknown: 0,
             called_back: None,
+            trace: SpanContext::NONE,
             told: None,
         }
     }
@@ -134,6 +138,11 @@ impl Hand {
             })
         })
         .flatten()
+    }
+
+    /// Where its spans belong, for one that is held.
+    pub(crate) fn trace(&self, held: Held) -> SpanContext {
+        self.with(held, |entry| entry.trace.clone()).unwrap_or(SpanContext::NONE)
     }
 
     pub(crate) fn remove(&self, held: Held) -> Option<Entry> {

@@ -101,6 +101,8 @@ pub(crate) struct Incarnation {
     pub(crate) suspect: suspects::Place,
     /// A ring, or the tick: look whether there is work.
     pub(crate) rung: Notify,
+    /// The `traceparent` of the last ring that was heard.
+    pub(crate) ring: Mutex<Option<String>>,
     /// A claim or an adoption ended in doubt: compare soon.
     pub(crate) doubt: AtomicBool,
     pub(crate) greatest_tag: AtomicI64,
@@ -156,7 +158,7 @@ pub(crate) async fn register(replica: &Replica, shutdown: &CancellationToken) ->
         });
         match tokio::time::timeout(REGISTER_LIMIT, registration).await {
             Ok(Ok(())) => {
-                tracing::info!(worker = %id, "registered");
+                tracing::info!(worker_id = %id, "registered");
                 return Some(Registered { id, sent });
             }
             Ok(Err(error)) => tracing::warn!(%error, "the ledger did not register this worker; trying again"),
@@ -185,6 +187,7 @@ pub(crate) async fn live(replica: &Arc<Replica>, registered: Registered, shutdow
         signals: Signals::default(),
         suspect: suspects::Place::default(),
         rung: Notify::new(),
+        ring: Mutex::new(None),
         doubt: AtomicBool::new(false),
         greatest_tag: AtomicI64::new(0),
         dry_until: Mutex::new(None),
@@ -214,7 +217,7 @@ pub(crate) async fn live(replica: &Arc<Replica>, registered: Registered, shutdow
         () = inc.signals.lost.cancelled() => {
             let held = inc.hand.len();
             inc.metrics.abandoned.inc_by(held as u64);
-            tracing::warn!(worker = %inc.id, held, "found dead by others: what is in hand is theirs");
+            tracing::warn!(worker_id = %inc.id, held, "found dead by others: what is in hand is theirs");
             abandon(&inc).await;
             return End::Lost;
         }

@@ -7,6 +7,7 @@
 //! * the life of a generation: `claim` → `submit` → `render` → `settle`, or `close` when it was canceled
 //! * what keeps the rest going: `step`, `adopt`, `expire`, `compare`, `retain`, `listen`, `tell`, `tokens`
 //! * what holds it back: `pace` (starts a second), `slots` (at once), `suspects` (poison), `breaker` (an upstream that is down), `call` (the one door upstream)
+//! * what tells of it: `metrics`, `trace`
 //!
 //! What it does not do: it serves no HTTP, keeps no queue and no retry timer of its own (a retry is a row with a `run_after`), and never
 //! decides whose turn it is.
@@ -35,6 +36,7 @@ mod suspects;
 mod tell;
 mod timer;
 mod tokens;
+mod trace;
 
 use domain::callback::Callbacks;
 use domain::ports::{Backends, TokenLeases, Upstream};

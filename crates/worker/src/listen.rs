@@ -6,7 +6,7 @@ use crate::render;
 use domain::event::Notice;
 use domain::ports::doorbell::Heard;
 use futures::StreamExt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// A stream should not end; one that does is opened again, not in a tight loop.
@@ -18,7 +18,14 @@ pub(crate) async fn work(inc: Arc<Incarnation>) {
         loop {
             let mut rings = inc.backends.doorbell.work();
             while let Some(heard) = rings.next().await {
-                let outcome = if matches!(heard, Heard::Rang(())) { "rang" } else { "missed" };
+                let outcome = match heard {
+                    Heard::Rang(trace) => {
+                        let mut ring = inc.ring.lock().unwrap_or_else(PoisonError::into_inner);
+                        *ring = trace.or(ring.take());
+                        "rang"
+                    }
+                    Heard::Missed => "missed",
+                };
                 inc.metrics.rings.with_label_values(&["heard", outcome]).inc();
                 inc.rung.notify_one();
             }

@@ -1,5 +1,7 @@
 //! What a worker counts. The names are documented and dashboards rely on them.
 
+use crate::call;
+use domain::tier::Tier;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
@@ -39,6 +41,34 @@ impl Metrics {
         let counters =
             |name, help, labels: &[&str]| registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?);
         let histogram = |name, help, buckets: &[f64]| registered(registry, seconds(name, help, buckets)?);
+        let finished = counters(
+            "son1k_generations_finished_total",
+            "Generations that ended, by tier and outcome.",
+            &["tier", "outcome"],
+        )?;
+        let rings = counters("son1k_rings_total", "Doorbell rings, by direction.", &["direction", "outcome"])?;
+        let upstream_calls = counters("son1k_upstream_calls_total", "Calls of the upstream.", &["call", "outcome"])?;
+        // Zero, and not absent, until something happens: a rate over what is absent is nothing.
+        for outcome in ["succeeded", "failed", "canceled"] {
+            for tier in Tier::ALL.map(Tier::name).into_iter().chain(["unknown"]) {
+                finished.with_label_values(&[tier, outcome]);
+            }
+        }
+        for (direction, outcomes) in [
+            ("to_workers", ["sent", "failed"]),
+            ("to_gateways", ["sent", "failed"]),
+            ("notices", ["sent", "failed"]),
+            ("heard", ["rang", "missed"]),
+        ] {
+            for outcome in outcomes {
+                rings.with_label_values(&[direction, outcome]);
+            }
+        }
+        for call in ["submit", "poll", "cancel"] {
+            for outcome in call::OUTCOMES {
+                upstream_calls.with_label_values(&[call, outcome]);
+            }
+        }
         let slots = Opts::new("son1k_worker_slots", "Slots for submissions in work, by state");
         Ok(Self {
             slots: registered(registry, IntGaugeVec::new(slots, &["state"])?)?,
@@ -50,20 +80,16 @@ impl Metrics {
                 &long,
             )?,
             wait: histogram("son1k_generation_wait_seconds", "From acceptance to the first claim", &long)?,
-            finished: counters(
-                "son1k_generations_finished_total",
-                "Generations ended by this worker",
-                &["tier", "outcome"],
-            )?,
+            finished,
             token_lease_wait: histogram("son1k_token_lease_wait_seconds", "How long the pool took to lease", &quick)?,
-            rings: counters("son1k_rings_total", "Rings sent and heard", &["direction", "outcome"])?,
+            rings,
             stale_writes: counter("son1k_worker_stale_writes_total", "Writes that came too late and changed nothing")?,
             abandoned: counter(
                 "son1k_worker_abandoned_total",
                 "Generations in hand when the lease was lost: others adopted them",
             )?,
             panics: counter("son1k_worker_panics_total", "Jobs that panicked")?,
-            upstream_calls: counters("son1k_upstream_calls_total", "Calls of the upstream", &["call", "outcome"])?,
+            upstream_calls,
             breaker_open: gauge("son1k_upstream_breaker_open", "1 while only probes are sent to the upstream")?,
         })
     }

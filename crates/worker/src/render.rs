@@ -6,7 +6,7 @@ use crate::close;
 use crate::hand::{Entry, Phase};
 use crate::incarnation::Incarnation;
 use crate::settle::Write;
-use crate::tokens;
+use crate::{tokens, trace};
 use domain::event::Change;
 use domain::generation::{ErrorCode, GenerationError};
 use domain::ids::GenerationId;
@@ -19,6 +19,7 @@ use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// "No such job" may be an upstream that is not in step with itself; three in a row are believed.
 const UNKNOWN_MOST: u32 = 3;
@@ -41,10 +42,16 @@ pub(crate) async fn run(inc: Arc<Incarnation>) {
             let Some((held, entry)) = begin(&inc, id, turn) else { continue };
             let inc = inc.clone();
             inc.clone().polls.spawn(async move {
-                let work = AssertUnwindSafe(Box::pin(look(&inc, held, entry)));
+                let span = tracing::info_span!(
+                    "poll",
+                    generation_id = %held.id,
+                    account_id = %entry.account_id,
+                    trace_id = trace::id(&entry.trace),
+                );
+                let work = AssertUnwindSafe(Box::pin(look(&inc, held, entry)).instrument(span));
                 let pause = work.catch_unwind().await.unwrap_or_else(|_| {
                     inc.metrics.panics.inc();
-                    tracing::error!(generation = %held.id, "a poll panicked");
+                    tracing::error!(generation_id = %held.id, "a poll panicked");
                     Some(BACKOFF_LONGEST)
                 });
                 end(&inc, held, pause);
@@ -99,7 +106,7 @@ async fn poll(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
     }
     let upstream_id = entry.upstream_id.clone().unwrap_or_default();
     let Some(secret) = tokens::secret_of(inc, held, &entry).await else { return Some(after_failure(inc, held, None)) };
-    match inc.call("poll", inc.upstream.poll(&secret, &upstream_id)).await {
+    match inc.call("poll", &entry.trace, inc.upstream.poll(&secret, &upstream_id)).await {
         Ok(Progress::Rendering { fraction, remaining }) => {
             inc.hand.with(held, |entry| (entry.failures, entry.unknown) = (0, 0));
             progressed(inc, held, fraction);

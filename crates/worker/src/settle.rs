@@ -7,16 +7,18 @@
 use crate::close;
 use crate::hand::{Entry, Phase};
 use crate::incarnation::Incarnation;
-use crate::render;
+use crate::{render, trace};
 use domain::ids::WorkerId;
 use domain::lease::Held;
 use domain::ports::work::{Accepted, Applied, PutBack, Settlement};
 use domain::ports::{StoreError, Work};
 use domain::tier::Tier;
 use domain::token::LeaseOutcome;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc::Receiver;
 
 const BATCH_MOST: usize = 256;
@@ -112,7 +114,12 @@ async fn write(inc: &Arc<Incarnation>, mut batch: Batch) {
     for (item, applied) in batch.rendering.iter().zip(rendering) {
         began_rendering(inc, item.held, applied, &mut batch.closed, &mut batch.closed_outcomes);
     }
+    let begun = SystemTime::now();
     let put_back = persist(inc, &batch.put_back).await;
+    for item in &batch.put_back {
+        let said = item.error.clone().map(|error| KeyValue::new("error", error));
+        tell("put_back", inc, item.held, begun, said, item.error.is_some());
+    }
     let outcomes = std::mem::take(&mut batch.put_back_outcomes);
     for ((held, outcome), applied) in batch.put_back.iter().map(|item| item.held).zip(outcomes).zip(put_back) {
         if !ended(inc, held, outcome, applied) {
@@ -120,11 +127,17 @@ async fn write(inc: &Arc<Incarnation>, mut batch: Batch) {
             batch.closed_outcomes.push(outcome);
         }
     }
+    let begun = SystemTime::now();
     let settled = persist(inc, &batch.settle).await;
+    for item in &batch.settle {
+        let error = item.outcome.as_ref().err().map(|error| KeyValue::new("error", error.code.name()));
+        tell("settle", inc, item.held, begun, error, item.outcome.is_err());
+    }
     let outcomes = std::mem::take(&mut batch.settle_outcomes);
     for ((item, outcome), applied) in batch.settle.iter().zip(outcomes).zip(settled) {
         if matches!(applied, Written::Applied(Applied::Applied(_))) {
             let outcome = if item.outcome.is_ok() { "succeeded" } else { "failed" };
+            say_so(inc, item);
             let tier = inc.hand.with(item.held, |entry| entry.tier);
             inc.metrics.finished.with_label_values(&[tier.map_or("unknown", Tier::name), outcome]).inc();
         }
@@ -138,6 +151,29 @@ async fn write(inc: &Arc<Incarnation>, mut batch: Batch) {
     for ((held, outcome), _written) in batch.closed.iter().zip(batch.closed_outcomes).zip(closed) {
         inc.over(*held, outcome);
     }
+}
+
+/// One line an end: of what failed always, of what succeeded where somebody wants to know everything.
+fn say_so(inc: &Incarnation, item: &Settlement) {
+    let held = item.held;
+    let Some((account, trace)) = inc.hand.with(held, |entry| (entry.account_id, trace::id(&entry.trace))) else {
+        return;
+    };
+    match &item.outcome {
+        Ok(_) => {
+            tracing::debug!(generation_id = %held.id, account_id = %account, trace_id = trace, "succeeded");
+        }
+        Err(error) => {
+            let code = error.code.name();
+            tracing::info!(generation_id = %held.id, account_id = %account, trace_id = trace, code, "failed");
+        }
+    }
+}
+
+/// A write, in the trace of each that it was about.
+fn tell(name: &'static str, inc: &Incarnation, held: Held, begun: SystemTime, said: Option<KeyValue>, failed: bool) {
+    let said = said.into_iter().collect();
+    trace::tell(name, SpanKind::Internal, &inc.hand.trace(held), (begun, SystemTime::now()), said, failed);
 }
 
 fn began_rendering(
@@ -205,10 +241,10 @@ fn ended(inc: &Incarnation, held: Held, outcome: LeaseOutcome, applied: Written)
 fn stale(inc: &Incarnation, held: Held, applied: Written) {
     inc.over(held, LeaseOutcome::Abandoned);
     if matches!(applied, Written::Impossible) {
-        tracing::error!(generation = %held.id, "the ledger cannot take a write: it is dropped");
+        tracing::error!(generation_id = %held.id, "the ledger cannot take a write: it is dropped");
     } else {
         inc.metrics.stale_writes.inc();
-        tracing::debug!(generation = %held.id, "a write came too late and changed nothing");
+        tracing::debug!(generation_id = %held.id, "a write came too late and changed nothing");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::incarnation::Incarnation;
 use crate::pace::Waiting;
 use crate::settle::Write;
 use crate::suspects::Suspect;
-use crate::tokens;
+use crate::{tokens, trace};
 use domain::generation::{ErrorCode, GenerationError, Output};
 use domain::ids::TokenId;
 use domain::lease::{Held, LeaseRef};
@@ -15,6 +15,7 @@ use domain::ports::work::{Accepted, Claimed, PutBack, Settlement};
 use domain::retry::{self, CRASHES_MOST, Failure, SAME_TOKEN_MOST, Verdict};
 use domain::token::LeaseOutcome;
 use futures::FutureExt;
+use opentelemetry::trace::SpanContext;
 use secrecy::SecretString;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -27,7 +28,13 @@ const SPREAD: Duration = Duration::from_secs(2);
 const ANOTHER_TOKEN: Duration = Duration::from_millis(250);
 
 /// Takes it in hand and begins. The slot comes with it; a panic of one costs only that one.
-pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretString, suspect: Option<Suspect>) {
+pub(crate) fn begin(
+    inc: &Arc<Incarnation>,
+    claimed: Claimed,
+    secret: SecretString,
+    suspect: Option<Suspect>,
+    trace: SpanContext,
+) {
     let held = claimed.held;
     let slot = inc.slots.take();
     let waiting = inc.pace.enter();
@@ -41,16 +48,22 @@ pub(crate) fn begin(inc: &Arc<Incarnation>, claimed: Claimed, secret: SecretStri
             version: claimed.version,
             secret: Some(secret.clone()),
             attempts: claimed.attempts,
+            trace: trace.clone(),
             ..Entry::new(held, claimed.account_id, claimed.tier, claimed.lease, Phase::Submitting)
         },
     );
     let inc = inc.clone();
     inc.clone().submissions.spawn(async move {
-        let span = tracing::info_span!("submit", generation = %held.id, traceparent = claimed.trace.as_deref());
+        let span = tracing::info_span!(
+            "submit",
+            generation_id = %held.id,
+            account_id = %claimed.account_id,
+            trace_id = trace::id(&trace),
+        );
         let work = AssertUnwindSafe(Box::pin(submit(&inc, &claimed, secret, waiting)).instrument(span));
         if work.catch_unwind().await.is_err() {
             inc.metrics.panics.inc();
-            tracing::error!(generation = %held.id, "a submission panicked");
+            tracing::error!(generation_id = %held.id, "a submission panicked");
             let error = UpstreamError::Unavailable("this service failed while submitting".into());
             refused(&inc, &claimed, &error).await;
         }
@@ -77,7 +90,8 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
         }
         _ => (secret, None),
     };
-    let Some((closing, token)) = inc.hand.with(held, |entry| (entry.closing, entry.lease.token_id)) else { return };
+    let seen = inc.hand.with(held, |entry| (entry.closing, entry.lease.token_id, entry.trace.clone()));
+    let Some((closing, token, trace)) = seen else { return };
     if closing {
         inc.hand.take(held, Phase::Submitting, Phase::Ending);
         return inc.write(Write::Closed(held, LeaseOutcome::Abandoned)).await;
@@ -88,7 +102,7 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
     let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: callback_url(inc, claimed) };
     let begun = Instant::now();
     inc.hand.with(held, |entry| entry.begun = begun);
-    let call = inc.call("submit", inc.upstream.submit(&secret, &job));
+    let call = inc.call("submit", &trace, inc.upstream.submit(&secret, &job));
     let answer = tokens::kept(inc, keeping, call).await;
     match answer {
         Ok(UpstreamAnswer::Accepted { upstream_id }) => accepted(inc, held, upstream_id).await,

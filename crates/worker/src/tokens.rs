@@ -77,7 +77,7 @@ pub(crate) async fn this_one(inc: &Incarnation, token: TokenId) -> Option<TokenL
         Ok(Ok(Acquired::Leases(leases))) => leases.into_iter().find(|lease| lease.token_id == token),
         Ok(Ok(Acquired::Dry { .. })) => None,
         Ok(Err(error)) => {
-            tracing::warn!(%error, token = %token, "the pool did not hand out a token again");
+            tracing::warn!(%error, token_id = %token, "the pool did not hand out a token again");
             None
         }
         Err(_) => None,

@@ -30,6 +30,9 @@ pub struct AdminGeneration {
     pub account_id: AccountId,
     pub tier: Tier,
     pub version: u32,
+    /// The W3C trace of its submission.
+    #[serde(default)]
+    pub trace_id: Option<String>,
     /// Its attempts, where one generation alone was asked for.
     #[serde(default)]
     pub history: Vec<Map<String, Value>>,

@@ -41,15 +41,16 @@ pub struct DeadLetter {
 
 #[async_trait]
 pub trait Doorbell: Send + Sync {
-    /// Wakes one worker, some worker, once: however many generations came.
-    async fn ring_workers(&self) -> Result<(), DoorbellError>;
+    /// Wakes one worker, some worker, once: however many generations came. `trace`: the W3C `traceparent` of the ring, carried to whoever hears it
+    /// where the doorbell can; of rings that are heard as one it is that of one of them.
+    async fn ring_workers(&self, trace: Option<&str>) -> Result<(), DoorbellError>;
     /// At most 500 changes a ring.
     async fn ring_gateways(&self, changes: &[Change]) -> Result<(), DoorbellError>;
     /// Heard by every worker.
     async fn notify_workers(&self, notices: &[Notice]) -> Result<(), DoorbellError>;
 
-    /// One of the listeners hears each ring. A ring only wakes: it is taken off on receipt.
-    fn work(&self) -> Rings<()>;
+    /// One of the listeners hears each ring. A ring only wakes: it is taken off on receipt, and carries its `traceparent` at most.
+    fn work(&self) -> Rings<Option<String>>;
     fn changes(&self) -> Rings<Vec<Change>>;
     fn notices(&self) -> Rings<Vec<Notice>>;
 

@@ -25,5 +25,7 @@ mod settings;
 mod song;
 mod streams;
 mod system;
+mod telemetry;
 mod tidy;
 mod tidy_deployment;
+mod tidy_telemetry;

@@ -30,9 +30,9 @@ async fn a_ring_that_a_leaving_listener_took_wakes_the_next() {
     {
         let mut waiting = Box::pin(futures::StreamExt::next(&mut leaves));
         assert!(futures::poll!(&mut waiting).is_pending());
-        bell.ring_workers().await.unwrap();
+        bell.ring_workers(None).await.unwrap();
     }
     drop(leaves);
     let mut stays = listening(bell.work()).await;
-    assert_eq!(next(&mut stays).await, Heard::Rang(()));
+    assert_eq!(next(&mut stays).await, Heard::Rang(None));
 }

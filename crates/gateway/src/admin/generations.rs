@@ -11,10 +11,11 @@ use crate::openapi::params;
 use crate::page::PageView;
 use crate::problem::{ApiError, Code};
 use crate::query::Query;
+use crate::trace::Trace;
 use crate::view::OperatorsGeneration;
-use crate::{body, idempotency, page, trace, view};
+use crate::{body, idempotency, page, view};
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use domain::admission::Submission;
 use domain::generation::{ErrorCode, Generation};
 use domain::ids::{AccountId, GenerationId};
@@ -175,7 +176,7 @@ pub(super) async fn anew(change: &Change<'_>, old: Generation) -> Result<Generat
         cancel_after: CancelAfter::USUAL.duration(),
         idempotency,
         retry_of: Some(old.id),
-        trace: trace::current(request.headers()),
+        trace: request.extensions().get::<Trace>().cloned().map(Trace::into_text),
     };
     let (new, _) = accept(core, submission).await?;
     Ok(new)

@@ -4,6 +4,7 @@ use crate::admit::Operator;
 use crate::core::Core;
 use crate::openapi::schema;
 use crate::problem::ApiError;
+use crate::verification::{self, Unfinished};
 use actix_web::{HttpResponse, web};
 use domain::ids::AccountId;
 use serde::Serialize;
@@ -11,9 +12,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-const ACCOUNTS_A_STEP: u16 = 100;
-/// At most this many are named.
-const DISCREPANCIES_MOST: usize = 1_000;
 /// A system too large for it is verified from the command line, page by page.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(120);
 
@@ -50,24 +48,18 @@ struct Named {
 )]
 pub(crate) async fn verify(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let deadline = Instant::now() + VERIFIED_WITHIN;
-    let (mut accounts, mut wrong, mut named, mut after) = (0_u64, 0_i64, Vec::new(), None);
-    loop {
-        let step = core.call(core.backends.accounts.verify(after, ACCOUNTS_A_STEP)).await?;
-        accounts += step.accounts;
-        for discrepancy in step.discrepancies {
-            wrong += 1;
-            if named.len() < DISCREPANCIES_MOST {
-                named.push(Named { account_id: discrepancy.account_id, detail: discrepancy.detail });
-            }
-        }
-        after = step.next;
-        if after.is_none() {
-            break;
-        }
-        if Instant::now() >= deadline {
+    let books = match verification::verify(&core, Duration::ZERO, Some(deadline)).await {
+        Ok(books) => books,
+        Err(Unfinished::Failed(error)) => return Err(error),
+        Err(Unfinished::TooMany) => {
             return Err(ApiError::unavailable("There are more accounts than one request can add up."));
         }
-    }
-    core.metrics.ledger_discrepancies.set(wrong);
-    Ok(HttpResponse::Ok().json(Verification { ok: wrong == 0, accounts, discrepancies: named }))
+    };
+    let discrepancies = books.named.into_iter();
+    let discrepancies = discrepancies.map(|wrong| Named { account_id: wrong.account_id, detail: wrong.detail });
+    Ok(HttpResponse::Ok().json(Verification {
+        ok: books.wrong == 0,
+        accounts: books.accounts,
+        discrepancies: discrepancies.collect(),
+    }))
 }

@@ -107,7 +107,7 @@ async fn set_paused(
     let show = |_: &Outcome| Done::new(StatusCode::OK, &Paused { paused });
     let after = |_: &Outcome| {
         if !paused {
-            core.ringer.work();
+            core.ringer.work(None);
         }
     };
     change.order(Order::Pause(paused), None, show, after).await

@@ -53,7 +53,8 @@ pub(crate) async fn end(core: &Core, scope: Scope, id: &str, by: CanceledBy) -> 
 
 /// Readers hear of a cancel, and the worker that owned it tells the upstream.
 pub(crate) fn ring(core: &Core, generation: &Generation, tell_workers: bool) {
-    let Generation { id, account_id, version, .. } = *generation;
+    let Generation { id, account_id, version, tier, .. } = *generation;
+    core.metrics.canceled(tier);
     core.ringer.changed(Change { id, account_id, version, progress: None });
     if tell_workers {
         core.ringer.notice(Notice::Closing(id));

@@ -7,13 +7,14 @@ use crate::fields::Fields;
 use crate::generations::prefer;
 use crate::idempotency;
 use crate::intake::Refused;
+use crate::observe::Held;
 use crate::openapi::params;
 use crate::openapi::schema::{self, boolean, integer, named, nullable, text, with_default};
 use crate::problem::{ApiError, Code};
-use crate::trace;
+use crate::trace::Trace;
 use crate::view::{self, At, GenerationView};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use domain::account::Account;
 use domain::admission::Submission;
 use domain::generation::Generation;
@@ -99,8 +100,9 @@ pub(crate) async fn submit(
         cancel_after: parsed.cancel_after,
         idempotency,
         retry_of: None,
-        trace: trace::current(request.headers()),
+        trace: request.extensions().get::<Trace>().cloned().map(Trace::into_text),
     };
+    tracing::Span::current().record("generation_id", tracing::field::display(&submission.id));
     let (generation, replayed) = accept(&core, submission).await?;
     drop(held);
     let mut response = match parsed.wait {
@@ -229,7 +231,8 @@ async fn held_answer(
     generation: &Generation,
     wait: Duration,
 ) -> Result<HttpResponse, ApiError> {
-    let deadline = Instant::now() + wait;
+    let begun = Instant::now();
+    let deadline = begun + wait;
     let _place = core.stream()?;
     let mut watching = core.hub.watch(generation.id);
     let scope = Scope::Account(customer.account.id);
@@ -239,5 +242,7 @@ async fn held_answer(
     let newest = watching.until_final(read, deadline, &core.closing).await;
     let mut response = if newest.status.is_final() { HttpResponse::Ok() } else { HttpResponse::Accepted() };
     response.insert_header(("Preference-Applied", format!("wait={}", wait.as_secs())));
-    answer(response.json(view::generation(&newest)), generation.id)
+    let mut response = answer(response.json(view::generation(&newest)), generation.id)?;
+    response.extensions_mut().insert(Held(begun.elapsed()));
+    Ok(response)
 }

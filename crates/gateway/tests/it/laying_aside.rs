@@ -49,8 +49,8 @@ impl LaysAside {
 
 #[async_trait]
 impl Doorbell for LaysAside {
-    async fn ring_workers(&self) -> Result<(), DoorbellError> {
-        self.inner.ring_workers().await
+    async fn ring_workers(&self, trace: Option<&str>) -> Result<(), DoorbellError> {
+        self.inner.ring_workers(trace).await
     }
 
     async fn ring_gateways(&self, changes: &[Change]) -> Result<(), DoorbellError> {
@@ -61,7 +61,7 @@ impl Doorbell for LaysAside {
         self.inner.notify_workers(notices).await
     }
 
-    fn work(&self) -> Rings<()> {
+    fn work(&self) -> Rings<Option<String>> {
         self.inner.work()
     }
 

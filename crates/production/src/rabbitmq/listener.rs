@@ -27,7 +27,7 @@ pub(super) struct Listener<T> {
     open: Option<Open>,
     delay: Duration,
     /// Heard, and to be told after [`Heard::Missed`].
-    kept: Option<Vec<T>>,
+    kept: Option<Ring<T>>,
 }
 
 struct Open {
@@ -44,13 +44,13 @@ impl<T: Item> Listener<T> {
         Self { link, route, open: None, delay: Duration::ZERO, kept: None }
     }
 
-    pub(super) fn into_stream(self) -> impl Stream<Item = Heard<Vec<T>>> + Send {
+    pub(super) fn into_stream(self) -> impl Stream<Item = Heard<Ring<T>>> + Send {
         stream::unfold(self, |mut listener| async move { Some((listener.next().await, listener)) })
     }
 
-    async fn next(&mut self) -> Heard<Vec<T>> {
-        if let Some(items) = self.kept.take() {
-            return Heard::Rang(items);
+    async fn next(&mut self) -> Heard<Ring<T>> {
+        if let Some(ring) = self.kept.take() {
+            return Heard::Rang(ring);
         }
         let link = Arc::clone(&self.link);
         let counts = &link.counts;
@@ -89,10 +89,10 @@ impl<T: Item> Listener<T> {
             counts.heard.fetch_add(1, Ordering::Relaxed);
             // Work rings are shared among workers: each sees gaps, and they mean nothing.
             if self.route == Route::Work || open.heard.follows(&ring) {
-                return Heard::Rang(ring.items);
+                return Heard::Rang(ring);
             }
             counts.missed.fetch_add(1, Ordering::Relaxed);
-            self.kept = Some(ring.items);
+            self.kept = Some(ring);
             return Heard::Missed;
         }
     }
@@ -137,7 +137,12 @@ impl Open {
 
 /// Takes a ring off, whatever it says; one that makes no sense is laid aside.
 async fn take<T: Item>(delivery: Delivery) -> Option<Ring<T>> {
-    let ring = Ring::decode(&delivery.data);
+    let mut ring = Ring::decode(&delivery.data);
+    if let Some(ring) = &mut ring {
+        let header =
+            delivery.properties.headers().as_ref().and_then(|headers| headers.inner().get(message::TRACEPARENT));
+        ring.trace = header.and_then(message::traceparent);
+    }
     // Where the broker does not learn of it the ring comes again, here or elsewhere; it only wakes.
     let _told = timeout(ACK, async {
         match &ring {

@@ -4,11 +4,15 @@
 //! missed some, whoever dropped them: the publisher, the broker, or a full queue.
 
 use domain::event::{Change, Notice};
+use lapin::types::AMQPValue;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 const VERSION: u8 = 1;
+pub(super) const TRACEPARENT: &str = "traceparent";
+/// As W3C has it, for now and for versions to come.
+const TRACEPARENT_LONGEST: usize = 128;
 /// Publishers that a listener keeps numbers of; each start of a process is a new one.
 const PUBLISHERS: usize = 256;
 
@@ -24,11 +28,14 @@ pub(super) struct Ring<T> {
     from: u64,
     seq: u64,
     pub(super) items: Vec<T>,
+    /// The W3C `traceparent`; it travels as a header and not in the body.
+    #[serde(skip)]
+    pub(super) trace: Option<String>,
 }
 
 impl<T: Item> Ring<T> {
     pub(super) fn new(from: u64, seq: u64, items: Vec<T>) -> Self {
-        Self { v: VERSION, from, seq, items }
+        Self { v: VERSION, from, seq, items, trace: None }
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
@@ -39,6 +46,17 @@ impl<T: Item> Ring<T> {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok().filter(|ring: &Self| ring.v == VERSION)
     }
+}
+
+/// A header's value, where it can be one: it may come from anybody who can publish here.
+pub(super) fn traceparent(value: &AMQPValue) -> Option<String> {
+    let bytes = match value {
+        AMQPValue::LongString(text) => text.as_bytes(),
+        AMQPValue::ShortString(text) => text.as_str().as_bytes(),
+        _ => return None,
+    };
+    let text = std::str::from_utf8(bytes).ok()?;
+    (text.len() <= TRACEPARENT_LONGEST && text.is_ascii()).then(|| text.to_owned())
 }
 
 /// The last number heard of each publisher.

@@ -22,6 +22,7 @@ use futures::StreamExt;
 use lapin::uri::AMQPUri;
 use link::Link;
 use listener::Listener;
+use message::Ring;
 use publisher::Publisher;
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
@@ -120,8 +121,19 @@ impl RabbitDoorbell {
         self.link.close().await;
     }
 
-    fn listen<T: message::Item>(&self, route: Route) -> Rings<Vec<T>> {
-        Listener::new(Arc::clone(&self.link), route).into_stream().boxed()
+    /// `said`: what of a ring the port's listener is told.
+    fn listen<T, R>(&self, route: Route, said: fn(Ring<T>) -> R) -> Rings<R>
+    where
+        T: message::Item,
+        R: Send + 'static,
+    {
+        let rings = Listener::new(Arc::clone(&self.link), route).into_stream();
+        rings
+            .map(move |heard| match heard {
+                Heard::Rang(ring) => Heard::Rang(said(ring)),
+                Heard::Missed => Heard::Missed,
+            })
+            .boxed()
     }
 }
 
@@ -134,40 +146,34 @@ impl Drop for RabbitDoorbell {
 
 #[async_trait]
 impl Doorbell for RabbitDoorbell {
-    async fn ring_workers(&self) -> Result<(), DoorbellError> {
-        self.work.ring(Vec::new()).await
+    async fn ring_workers(&self, trace: Option<&str>) -> Result<(), DoorbellError> {
+        self.work.ring(Vec::new(), trace.map(str::to_owned)).await
     }
 
     async fn ring_gateways(&self, changes: &[Change]) -> Result<(), DoorbellError> {
         for ring in changes.chunks(publisher::ITEMS) {
-            self.changes.ring(ring.to_vec()).await?;
+            self.changes.ring(ring.to_vec(), None).await?;
         }
         Ok(())
     }
 
     async fn notify_workers(&self, notices: &[Notice]) -> Result<(), DoorbellError> {
         for ring in notices.chunks(publisher::ITEMS) {
-            self.notices.ring(ring.to_vec()).await?;
+            self.notices.ring(ring.to_vec(), None).await?;
         }
         Ok(())
     }
 
-    fn work(&self) -> Rings<()> {
-        let rings = self.listen::<()>(Route::Work);
-        rings
-            .map(|heard| match heard {
-                Heard::Rang(_) => Heard::Rang(()),
-                Heard::Missed => Heard::Missed,
-            })
-            .boxed()
+    fn work(&self) -> Rings<Option<String>> {
+        self.listen(Route::Work, |ring: Ring<()>| ring.trace)
     }
 
     fn changes(&self) -> Rings<Vec<Change>> {
-        self.listen(Route::Changes)
+        self.listen(Route::Changes, |ring| ring.items)
     }
 
     fn notices(&self) -> Rings<Vec<Notice>> {
-        self.listen(Route::Notices)
+        self.listen(Route::Notices, |ring| ring.items)
     }
 
     async fn dead(&self) -> Result<u64, DoorbellError> {

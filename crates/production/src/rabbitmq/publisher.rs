@@ -3,10 +3,11 @@
 //! A ring that cannot be sent is not kept: its number is skipped, so that listeners hear that they missed something.
 
 use super::link::{Link, Session};
-use super::message::{Item, Ring};
+use super::message::{Item, Ring, TRACEPARENT};
 use super::topology::Route;
 use domain::ports::doorbell::DoorbellError;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Confirmation};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +32,7 @@ pub(super) struct Publisher<T> {
 
 struct Call<T> {
     items: Vec<T>,
+    trace: Option<String>,
     answer: Answer,
 }
 
@@ -55,9 +57,9 @@ impl<T: Item> Publisher<T> {
     }
 
     /// At most [`ITEMS`]. Returns when the broker has confirmed a message that holds them.
-    pub(super) async fn ring(&self, items: Vec<T>) -> Result<(), DoorbellError> {
+    pub(super) async fn ring(&self, items: Vec<T>, trace: Option<String>) -> Result<(), DoorbellError> {
         let (answer, answered) = oneshot::channel();
-        if let Err(error) = self.calls.try_send(Call { items, answer }) {
+        if let Err(error) = self.calls.try_send(Call { items, trace, answer }) {
             self.numbers.fetch_add(1, Ordering::Relaxed);
             self.link.counts.failed.fetch_add(1, Ordering::Relaxed);
             let why =
@@ -80,11 +82,12 @@ impl Lane {
             Some(call) => Some(call),
             None => inbox.recv().await,
         } {
-            let (mut items, mut answers) = (call.items, vec![call.answer]);
+            let (mut items, mut trace, mut answers) = (call.items, call.trace, vec![call.answer]);
             while answers.len() < CALLS {
                 match inbox.try_recv() {
                     Ok(more) if items.len() + more.items.len() <= ITEMS => {
                         items.extend(more.items);
+                        trace = trace.or(more.trace);
                         answers.push(more.answer);
                     }
                     Ok(more) => {
@@ -94,7 +97,7 @@ impl Lane {
                     Err(_none) => break,
                 }
             }
-            let outcome = self.publish(items).await;
+            let outcome = self.publish(items, trace.as_deref()).await;
             if outcome.is_err() {
                 // The broker has just taken its two seconds, or is away: those that wait do not wait for it again.
                 while let Some(call) = next.take().or_else(|| inbox.try_recv().ok()) {
@@ -112,10 +115,10 @@ impl Lane {
         }
     }
 
-    async fn publish<T: Item>(&mut self, items: Vec<T>) -> Result<(), String> {
+    async fn publish<T: Item>(&mut self, items: Vec<T>, trace: Option<&str>) -> Result<(), String> {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let body = Ring::new(self.from, number, items).encode().map_err(|error| error.to_string())?;
-        if let Ok(outcome) = timeout(PUBLISH, self.deliver(&body)).await {
+        if let Ok(outcome) = timeout(PUBLISH, self.deliver(&body, trace)).await {
             return outcome;
         }
         // Whatever is still under way on that channel: its outcome is nobody's any more.
@@ -126,27 +129,32 @@ impl Lane {
     }
 
     /// Sends, and where that fails for a reason that declaring everything again may mend, sends once more.
-    async fn deliver(&mut self, body: &[u8]) -> Result<(), String> {
+    async fn deliver(&mut self, body: &[u8], trace: Option<&str>) -> Result<(), String> {
         let session = self.link.session()?;
         if session.blocked() {
             return Err("the broker blocks publishers".into());
         }
-        let Err(trouble) = self.attempt(&session, body).await else { return Ok(()) };
+        let Err(trouble) = self.attempt(&session, body, trace).await else { return Ok(()) };
         tracing::debug!(%trouble, route = ?self.route, "a ring did not arrive; declaring and sending again");
         self.channel = None;
         session.look();
         let declared = async { self.link.topology.declare(&session.channel().await?).await };
         declared.await.map_err(|error| error.to_string())?;
-        self.attempt(&session, body).await
+        self.attempt(&session, body, trace).await
     }
 
-    async fn attempt(&mut self, session: &Arc<Session>, body: &[u8]) -> Result<(), String> {
+    async fn attempt(&mut self, session: &Arc<Session>, body: &[u8], trace: Option<&str>) -> Result<(), String> {
         let confirmed = async {
             let channel = self.channel(session).await?;
             let (exchange, key) = self.link.topology.address(self.route);
             // Somebody must hear of work; changes may have no listener.
             let options = BasicPublishOptions { mandatory: self.route == Route::Work, ..Default::default() };
+            let mut headers = FieldTable::default();
+            if let Some(trace) = trace {
+                headers.insert(TRACEPARENT.into(), AMQPValue::LongString(trace.into()));
+            }
             let properties = BasicProperties::default()
+                .with_headers(headers)
                 .with_content_type("application/json".into())
                 .with_delivery_mode(if self.route == Route::Work { 2 } else { 1 });
             channel.basic_publish(exchange, key, options, body, properties).await?.await

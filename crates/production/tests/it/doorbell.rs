@@ -98,10 +98,10 @@ async fn a_work_queue_that_was_deleted_is_declared_again_by_the_ring() {
     let namespace = Namespace::new();
     let (_connection, hand) = client().await;
     let bell = namespace.doorbell(&shared()).await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     assert_eq!(bell.waiting().await.unwrap(), (1, 0));
     namespace.delete_queue(&hand, "work.v1").await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     assert_eq!(bell.waiting().await.unwrap(), (1, 0));
 }
 
@@ -113,7 +113,7 @@ async fn a_worker_whose_queue_was_deleted_listens_again() {
     let mut work = listening(bell.work()).await;
     namespace.delete_queue(&hand, "work.v1").await;
     assert_eq!(next(&mut work).await, Heard::Missed);
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     rang(&mut work).await;
 }
 
@@ -148,7 +148,7 @@ async fn a_ring_that_makes_no_sense_is_laid_aside_and_the_listener_goes_on() {
         let sent = hand.basic_publish("".into(), namespace.named("work.v1"), options, nonsense.as_bytes(), properties);
         assert!(sent.await.unwrap().await.unwrap().is_ack());
     }
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     rang(&mut work).await;
     assert_eq!(bell.counts().refused, 3);
     until("dead-lettered", async || bell.waiting().await.unwrap() == (0, 3)).await;
@@ -253,7 +253,7 @@ async fn a_lost_connection_is_mended_and_every_listener_is_told() {
         proxy.cut();
         assert_eq!(next(&mut work).await, Heard::Missed);
         assert_eq!(next(&mut changes).await, Heard::Missed);
-        until("rings again", async || bell.ring_workers().await.is_ok()).await;
+        until("rings again", async || bell.ring_workers(None).await.is_ok()).await;
         rang(&mut work).await;
         bell.ring_gateways(&[change(7)]).await.unwrap();
         assert_eq!(rang(&mut changes).await[0].version, 7);
@@ -292,13 +292,13 @@ async fn a_process_starts_without_the_broker_and_finds_it_later() {
     assert_eq!((probe.name(), probe.vital()), ("rabbitmq", false));
     assert!(probe.check().await.is_err());
     let asked = Instant::now();
-    assert!(bell.ring_workers().await.is_err());
+    assert!(bell.ring_workers(None).await.is_err());
     assert!(asked.elapsed() < Duration::from_secs(1), "a broker that is away is not waited for");
 
     let mut work = bell.work();
     proxy.set(OPEN);
     assert_eq!(next(&mut work).await, Heard::Missed);
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     rang(&mut work).await;
     probe.check().await.unwrap();
 }
@@ -310,11 +310,11 @@ async fn a_broker_that_hangs_in_the_handshake_holds_nothing_up() {
     let started = Instant::now();
     let bell = namespace.doorbell(&proxy.url()).await;
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    assert!(bell.ring_workers().await.is_err());
+    assert!(bell.ring_workers(None).await.is_err());
     proxy.set(OPEN);
     proxy.cut();
     let mut work = listening(bell.work()).await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     rang(&mut work).await;
 }
 
@@ -323,14 +323,14 @@ async fn a_broker_that_hangs_costs_two_seconds_and_fails_all_that_wait() {
     let namespace = Namespace::new();
     let proxy = Proxy::start(&shared(), OPEN).await;
     let bell = namespace.doorbell(&proxy.url()).await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     proxy.freeze(true);
     let started = Instant::now();
-    let rings = futures::future::join_all((0..50).map(|_| bell.ring_workers())).await;
+    let rings = futures::future::join_all((0..50).map(|_| bell.ring_workers(None))).await;
     assert!(rings.iter().all(Result::is_err));
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     proxy.freeze(false);
-    until("rings again", async || bell.ring_workers().await.is_ok()).await;
+    until("rings again", async || bell.ring_workers(None).await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -361,9 +361,9 @@ async fn what_can_never_work_is_said_at_the_start() {
 async fn a_closed_doorbell_says_so() {
     let namespace = Namespace::new();
     let bell = namespace.doorbell(&shared()).await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     bell.close().await;
-    assert!(bell.ring_workers().await.is_err());
+    assert!(bell.ring_workers(None).await.is_err());
     assert_eq!(bell.probe().check().await, Err("closed".into()));
 }
 
@@ -374,7 +374,7 @@ async fn a_broker_that_confirms_nothing_makes_nothing_grow() {
     let eater = Eater::before(&shared()).await;
     let bell = namespace.doorbell(&eater.url).await;
     let mut work = listening(namespace.doorbell(&shared()).await.work()).await;
-    bell.ring_workers().await.unwrap();
+    bell.ring_workers(None).await.unwrap();
     rang(&mut work).await;
     let (memory, channels) = (resident(), eater.channels());
 
@@ -383,7 +383,7 @@ async fn a_broker_that_confirms_nothing_makes_nothing_grow() {
     let mut failed = 0;
     while Instant::now() < end {
         let asked = Instant::now();
-        let rings = futures::future::join_all((0..500).map(|_| bell.ring_workers())).await;
+        let rings = futures::future::join_all((0..500).map(|_| bell.ring_workers(None))).await;
         assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
         assert!(rings.iter().all(Result::is_err));
         failed += rings.len();
@@ -394,7 +394,7 @@ async fn a_broker_that_confirms_nothing_makes_nothing_grow() {
 
     eater.eats(false);
     let healed = Instant::now();
-    until("rings again", async || bell.ring_workers().await.is_ok()).await;
+    until("rings again", async || bell.ring_workers(None).await.is_ok()).await;
     assert!(healed.elapsed() < Duration::from_secs(5), "{:?}", healed.elapsed());
     rang(&mut work).await;
 }

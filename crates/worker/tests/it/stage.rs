@@ -230,7 +230,7 @@ impl Stage {
         };
         assert!(outcomes.iter().all(|outcome| matches!(outcome, Submitted::Accepted(_))), "{outcomes:?}");
         // A ring that is lost costs a second.
-        let _lost = self.backends.doorbell.ring_workers().await;
+        let _lost = self.backends.doorbell.ring_workers(None).await;
         batch.iter().map(|item| item.id).collect()
     }
 

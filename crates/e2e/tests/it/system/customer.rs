@@ -86,6 +86,11 @@ impl Customer {
         http.request(method, format!("{}{path}", self.url)).bearer_auth(self.key.expose_secret())
     }
 
+    /// The key itself, for whoever looks where it should not be.
+    pub(crate) fn client_key(&self) -> String {
+        self.key.expose_secret().to_owned()
+    }
+
     /// The status and code of a refusal.
     pub(crate) async fn is_refused(&self, submission: &Submission) -> (u16, String) {
         match self.client.submit(submission).await.unwrap_err() {

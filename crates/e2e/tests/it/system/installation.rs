@@ -91,7 +91,10 @@ impl Installation {
     /// Starts one of the two replicas of the token pool, at its port.
     pub(super) async fn runs_pool(&mut self, name: &str) {
         let (_, port) = self.pools.iter().find(|(known, _)| *known == name).unwrap().clone();
-        self.runs(name, &["son1k-token-pool"], &[("GRPC_PORT", &port)]).await;
+        // What it says of itself is where it leases; what it counts is told elsewhere.
+        let ops = ports::free().to_string();
+        self.runs(name, &["son1k-token-pool"], &[("GRPC_PORT", &port), ("OPS_PORT", &ops)]).await;
+        self.process(name).address = format!("http://127.0.0.1:{ops}");
     }
 
     pub(super) fn process(&mut self, name: &str) -> &mut Process {

@@ -4,7 +4,7 @@ mod customer;
 mod database;
 mod installation;
 mod operator;
-mod ports;
+pub(crate) mod ports;
 mod process;
 mod proxy;
 mod raw;

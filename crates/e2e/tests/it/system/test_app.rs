@@ -296,6 +296,28 @@ impl TestApp {
         &self.installation.database.as_ref().unwrap_or_else(|| panic!("embedded stories have none")).url
     }
 
+    /// Where each process tells how it is, by its name; the simulator has nothing to tell.
+    pub(crate) fn addresses(&self) -> Vec<(String, String)> {
+        let ours = self.installation.processes.iter().filter(|process| process.name != "simulator");
+        ours.map(|process| (process.name.clone(), process.address.clone())).collect()
+    }
+
+    /// What each process has written, by its name; the simulator's is nobody's.
+    pub(crate) fn logs(&self) -> Vec<(String, String)> {
+        let ours = self.installation.processes.iter().filter(|process| process.name != "simulator");
+        ours.map(|process| (process.name.clone(), process.log())).collect()
+    }
+
+    /// What each process shows at `/metrics`, by its name.
+    pub(crate) async fn metrics(&self) -> Vec<(String, String)> {
+        let mut pages = Vec::new();
+        for (name, address) in self.addresses() {
+            let page = reqwest::get(format!("{address}/metrics")).await.unwrap().error_for_status().unwrap();
+            pages.push((name, page.text().await.unwrap()));
+        }
+        pages
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         &self.installation.folder
     }
