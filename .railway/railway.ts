@@ -149,6 +149,31 @@ export default defineRailway((ctx) => {
     },
   });
 
-  const own = production ? [gateway, worker, pool, standby] : [gateway, worker, pool, simulator];
+  // In production it scales the worker, and may touch nothing else; elsewhere it says what it would do.
+  const autoscaler = service("autoscaler", {
+    source,
+    build,
+    ...health,
+    replicas: { [region]: 1 },
+    deploy: { ...deploy, ...limits(1, 1) },
+    env: {
+      ...everywhere,
+      SON1K_SERVICE: "autoscaler",
+      DATABASE_URL: database.env.DATABASE_URL,
+      DATABASE_POOL_MIN: "1",
+      DATABASE_POOL_MAX: "4",
+      SCALING_CONTROLLER: production ? "railway" : "advise",
+      SCALING_MIN: "1",
+      SCALING_MAX: "10",
+      ...(production
+        ? {
+            RAILWAY_TOKEN: preserve(),
+            RAILWAY_WORKER_SERVICE_ID: worker.env.RAILWAY_SERVICE_ID,
+          }
+        : {}),
+    },
+  });
+
+  const own = production ? [gateway, worker, pool, standby, autoscaler] : [gateway, worker, pool, autoscaler, simulator];
   return project("son1k", { resources: [group("Son1k", own), group("Stores", [database, limiter, broker]), brokerData] });
 });

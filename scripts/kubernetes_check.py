@@ -76,7 +76,7 @@ for path in rendered:
         if name in {"gateway", "worker", "token-pool"} and len(spared) != 1:
             wrong(workload, f"has {len(spared)} disruption budgets")
         policies = [policy for policy in named("NetworkPolicy") if policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name") == name]
-        if name != "worker" and not policies:
+        if name not in {"worker", "autoscaler"} and not policies:
             wrong(workload, "nobody may speak to it")
     pods = [workload["spec"]["template"]["metadata"]["labels"] for workload in workloads]
     for service in named("Service"):
