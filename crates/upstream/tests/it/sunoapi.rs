@@ -36,6 +36,17 @@ async fn a_task_from_its_creation_to_its_two_tracks() {
     assert_eq!(up.upstream.cancel(&secret(), "t").await, Ok(false));
 }
 
+/// We did not hear it call back; the music is there all the same.
+#[tokio::test]
+async fn a_callback_that_failed_costs_no_render() {
+    let with = r#"{"code":200,"data":{"status":"CALLBACK_EXCEPTION","response":{"sunoData":[{"id":"a","audioUrl":"https://x/a.mp3"}]}}}"#;
+    let without = r#"{"code":200,"data":{"status":"CALLBACK_EXCEPTION","response":null}}"#;
+    let up = raw(Dialect::SunoApi, vec![ok(with), ok(without)]).await;
+    let Progress::Completed(output) = up.upstream.poll(&secret(), "t").await.unwrap() else { panic!("not done") };
+    assert_eq!(output.tracks.len(), 1);
+    assert!(matches!(up.upstream.poll(&secret(), "t").await.unwrap(), Progress::Failed { moderated: false, .. }));
+}
+
 #[tokio::test]
 async fn refusals_come_inside_a_200() {
     let cases = [
