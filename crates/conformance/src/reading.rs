@@ -82,7 +82,8 @@ pub async fn filters_narrow_and_scopes_hold(at: &Fixture) {
         (GenerationFilter { error_code: Some(ErrorCode::Internal), ..GenerationFilter::default() }, vec![]),
         (GenerationFilter { tier: Some(Tier::Premium), ..GenerationFilter::default() }, vec![]),
     ] {
-        assert_eq!(ids(at, customer.scope(), filter).await, expected, "{filter:?}");
+        let asked = format!("{filter:?}");
+        assert_eq!(ids(at, customer.scope(), filter).await, expected, "{asked}");
     }
     let premium = GenerationFilter { tier: Some(Tier::Premium), ..GenerationFilter::default() };
     assert_eq!(ids(at, Scope::Everyone, premium).await, [theirs]);

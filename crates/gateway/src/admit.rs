@@ -6,6 +6,7 @@
 use crate::address::ClientAddress;
 use crate::app::PUBLIC_ROUTES;
 use crate::authenticate::Identity;
+use crate::console;
 use crate::core::Core;
 use crate::limit::{seconds, write_headers};
 use crate::problem::{ApiError, Code};
@@ -85,6 +86,9 @@ pub(crate) async fn admit(
     let Some(core) = request.app_data::<web::Data<Core>>().cloned() else {
         return Ok(request.error_response(ApiError::internal()));
     };
+    if console::concerns(&request) {
+        return console::gate(core, request, next).await;
+    }
     let mut rate = None;
     let mut response = match check(&core, &request, &mut rate).await {
         Ok(()) => next.call(request).await?.map_into_boxed_body(),

@@ -1,7 +1,7 @@
 //! The table of routes. What is mounted and what [`routes`] lists are one and the same.
 
 use crate::problem::ApiError;
-use crate::{account, admin, callback, docs, generations, openapi};
+use crate::{account, admin, callback, console, docs, generations, openapi};
 use actix_web::dev::Handler;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, HttpResponse, Resource, Responder, guard};
@@ -19,27 +19,27 @@ pub const PUBLIC_ROUTES: [&str; 8] = [
 ];
 
 /// Collects routes, and mounts them where there is something to mount them on.
-struct Mount<'a, 'b> {
+pub(crate) struct Mount<'a, 'b> {
     service: Option<&'a mut ServiceConfig>,
     seen: &'b mut Vec<(&'static str, &'static str)>,
 }
 
 /// One path with its methods. Other methods are answered with 405 and `Allow`.
-struct At<'m, 'a, 'b> {
+pub(crate) struct At<'m, 'a, 'b> {
     mount: &'m mut Mount<'a, 'b>,
     path: &'static str,
     resource: Resource,
 }
 
 impl<'a, 'b> Mount<'a, 'b> {
-    fn at<'m>(&'m mut self, path: &'static str) -> At<'m, 'a, 'b> {
+    pub(crate) fn at<'m>(&'m mut self, path: &'static str) -> At<'m, 'a, 'b> {
         At { mount: self, path, resource: web::resource(path) }
     }
 }
 
 macro_rules! verb {
     ($name:ident, $method:literal, $route:expr) => {
-        fn $name<F, Args>(mut self, handler: F) -> Self
+        pub(crate) fn $name<F, Args>(mut self, handler: F) -> Self
         where
             F: Handler<Args>,
             Args: FromRequest + 'static,
@@ -60,7 +60,7 @@ impl At<'_, '_, '_> {
     verb!(delete, "DELETE", web::delete());
 
     /// `allow`: the methods above, as the `Allow` header names them.
-    fn only(self, allow: &'static str) {
+    pub(crate) fn only(self, allow: &'static str) {
         let refuse = move || async move { Err::<HttpResponse, _>(ApiError::method_not_allowed(allow)) };
         let resource = self.resource.default_service(web::to(refuse));
         if let Some(service) = self.mount.service.as_deref_mut() {
@@ -140,6 +140,7 @@ pub(crate) fn mount(service: &mut ServiceConfig, part: Part) {
     }
     if part != Part::Customers {
         operators(&mut mount);
+        console::mount(&mut mount);
     }
 }
 

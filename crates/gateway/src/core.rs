@@ -3,6 +3,7 @@
 use crate::admin::change::Changes;
 use crate::authenticate::Authenticator;
 use crate::backlog::Backlogs;
+use crate::console::Console;
 use crate::hub::Hub;
 use crate::idempotency::InProgress;
 use crate::intake::Intake;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) ringer: Arc<Ringer>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) changes: Changes,
+    pub(crate) console: Console,
     pub(crate) metrics: Arc<Metrics>,
     /// Cancelled when streams and held requests are to end.
     pub(crate) closing: CancellationToken,
@@ -77,6 +79,7 @@ impl Core {
             intake: Intake::start(generations.clone(), ringer.clone(), tasks),
             hub: Arc::new(Hub::new(generations.clone(), metrics.clone())),
             changes: Changes::default(),
+            console: Console::new(&settings.pepper, &settings.admin_key),
             closing: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counting: Semaphore::new(COUNTING_AT_ONCE),
@@ -113,6 +116,11 @@ impl Core {
     /// Leave to count a place for a plain read; `None` where enough are being counted.
     pub(crate) fn counting(&self) -> Option<SemaphorePermit<'_>> {
         self.counting.try_acquire().ok()
+    }
+
+    /// What was changed here is seen at once here.
+    pub(crate) fn queue_changed(&self) {
+        self.queue.invalidate_all();
     }
 
     /// The queue in numbers, up to two seconds old.

@@ -4,7 +4,7 @@
 //! route, and there `body`, the domain's parser, and one call of a port. It depends on no adapter: stores, doorbell and limiter come
 //! as [`domain::ports::Backends`]. It reads no environment, installs no signal handler and owns no listener: the caller does.
 //!
-//! Not here: webhooks, the console, the health and metrics pages (the composition root mounts those by [`Ops`]).
+//! Not here: webhooks, the health and metrics pages (the composition root mounts those by [`Ops`]).
 
 mod account;
 mod address;
@@ -15,6 +15,7 @@ mod authenticate;
 mod backlog;
 mod body;
 mod callback;
+mod console;
 mod core;
 mod cors;
 mod docs;

@@ -12,11 +12,11 @@ use std::fmt::Write;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-fn cursor(id: Uuid) -> String {
+pub(crate) fn cursor(id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }
 
-fn parse_cursor(text: &str) -> Option<Uuid> {
+pub(crate) fn parse_cursor(text: &str) -> Option<Uuid> {
     URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| Uuid::from_slice(&bytes).ok())
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn answer<T: Serialize>(
 }
 
 /// RFC 3986: everything but the unreserved characters is escaped.
-fn percent(text: &str) -> String {
+pub(crate) fn percent(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -183,6 +183,22 @@ impl ApiError {
         self
     }
 
+    /// For people: the rule, and each place that breaks it.
+    pub(crate) fn explanation(&self) -> String {
+        let errors = self.0.members.get("errors").and_then(Value::as_array).into_iter().flatten();
+        let mut text = self.0.detail.clone();
+        for error in errors {
+            let place =
+                ["pointer", "parameter", "header"].iter().find_map(|kind| error[*kind].as_str()).unwrap_or_default();
+            text.push_str(&format!(
+                " {} {}.",
+                place.trim_start_matches('/'),
+                error["detail"].as_str().unwrap_or_default()
+            ));
+        }
+        text
+    }
+
     pub(crate) const fn code(&self) -> Code {
         self.0.code
     }

@@ -181,7 +181,10 @@ async fn upkeep(core: Arc<Core>) {
             _ = forget.tick() => core.strangers.forget(),
             _ = show.tick() => {
                 match core.queue().await {
-                    Ok(stats) => core.metrics.show_queue(&stats),
+                    Ok(stats) => {
+                        core.metrics.show_queue(&stats);
+                        core.console.history.add(core.backends.clock.now(), &stats);
+                    }
                     Err(error) => tracing::debug!(%error, "the queue's numbers are not known"),
                 }
                 // Shown by being counted.

@@ -1,10 +1,12 @@
 //! What people type. Parsing alone: each command's work is in the file of its name.
 
 use crate::{
-    admin, autoscaler, demo, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, up, worker,
+    admin, autoscaler, demo, doctor, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, top,
+    up, worker,
 };
 use bootstrap::Role;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -60,8 +62,13 @@ pub enum Command {
     /// Make the secrets that the services of an installation and their stores share, each in a file; those that are there stay
     Secrets(secrets::Arguments),
     /// Operate a running gateway
-    #[command(subcommand)]
-    Admin(admin::Command),
+    Admin(admin::Admin),
+    /// Watch a running system on this terminal
+    Top(top::Arguments),
+    /// Check an installation: settings, servers, clock, versions, workers, tokens; says what to do
+    Doctor,
+    /// Print the completions of a shell: source <(son1k completions bash)
+    Completions { shell: Shell },
     /// Measure what a running system carries
     Load(Box<load::Arguments>),
 }
@@ -97,8 +104,16 @@ pub fn son1k() -> ExitCode {
         Command::Secrets(arguments) => launch::launch(Role::Operator, config, print_config, |settings, _| async move {
             secrets::secrets(&settings, &arguments)
         }),
-        Command::Admin(command) => {
-            launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, command))
+        Command::Admin(asked) => {
+            launch::launch(Role::Operator, config, print_config, |settings, _| admin::admin(settings, asked))
+        }
+        Command::Top(arguments) => launch::launch(Role::Operator, config, print_config, |settings, shutdown| {
+            top::top(settings, arguments, shutdown)
+        }),
+        Command::Doctor => launch::launch(Role::Operator, config, print_config, |settings, _| doctor::doctor(settings)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Son1k::command(), "son1k", &mut std::io::stdout());
+            ExitCode::SUCCESS
         }
         Command::Load(arguments) => launch::launch(Role::Operator, config, print_config, |settings, shutdown| {
             load::load(settings, *arguments, shutdown)

@@ -46,7 +46,7 @@ where
     runtime.shutdown_timeout(Duration::from_millis(200));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(role, &format!("{error:#}"), 1),
+        Err(error) => failed(role, &format!("{error:#}"), crate::admin::exit_status(&error)),
     }
 }
 

@@ -6,7 +6,7 @@
 //! * [`launch`]: what every process does around its service
 //! * [`compose`]: from settings to ports
 //! * one file an executable or command: [`all_in_one`], [`gateway`], [`worker`], [`token_pool`], [`autoscaler`], [`simulator`], [`migrate`],
-//!   [`secrets`], [`admin`], [`demo`], [`load`], [`healthcheck`]
+//!   [`secrets`], [`admin`], [`top`], [`doctor`], [`demo`], [`load`], [`healthcheck`]
 //! * [`command_line`]: what people type
 
 pub mod admin;
@@ -15,6 +15,7 @@ pub mod autoscaler;
 pub mod command_line;
 pub mod compose;
 pub mod demo;
+pub mod doctor;
 pub mod gateway;
 pub mod healthcheck;
 pub mod launch;
@@ -24,5 +25,6 @@ pub mod secrets;
 pub mod simulator;
 pub mod tier_keys;
 pub mod token_pool;
+pub mod top;
 pub mod up;
 pub mod worker;

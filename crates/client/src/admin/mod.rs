@@ -1,6 +1,7 @@
 //! The operators' calls under `/admin/v1`. Every change carries an idempotency key of its own, so each may be repeated.
 
 mod accounts;
+mod ask;
 mod generations;
 mod queue;
 mod scaling;
@@ -8,6 +9,7 @@ mod tokens;
 mod workers;
 
 pub use accounts::{AccountChange, AccountQuery, AccountView, KeyView, NewAccount};
+pub use ask::{Asked, Method};
 pub use generations::{AdminGeneration, AdminGenerationQuery};
 pub use queue::{LastMinutes, QueueView, WaitSeconds};
 pub use scaling::{ScalingInputs, ScalingView};

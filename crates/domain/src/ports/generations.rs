@@ -37,7 +37,10 @@ pub enum Scope {
     Everyone,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+/// How many rows a page with a filter looks at; the page may then be short, and its `next` says where to go on.
+pub const LOOKED_AT_MOST: u32 = 10_000;
+
+#[derive(Debug, Clone, Default)]
 pub struct GenerationFilter {
     pub status: Option<Status>,
     pub stage: Option<Stage>,
@@ -45,6 +48,34 @@ pub struct GenerationFilter {
     pub error_code: Option<ErrorCode>,
     pub created_after: Option<Timestamp>,
     pub created_before: Option<Timestamp>,
+    /// Part of the prompt, the title or the metadata; case is ignored, in ASCII at least.
+    pub text: Option<String>,
+}
+
+impl GenerationFilter {
+    /// Whether rows are passed over that scope and bounds of time let through.
+    pub const fn narrows(&self) -> bool {
+        self.status.is_some()
+            || self.stage.is_some()
+            || self.tier.is_some()
+            || self.error_code.is_some()
+            || self.text.is_some()
+    }
+
+    /// The text as a pattern of SQL's `like`, a backslash before what would mean something else.
+    pub fn pattern(&self) -> Option<String> {
+        let text = self.text.as_deref()?;
+        let mut pattern = String::with_capacity(text.len() + 2);
+        pattern.push('%');
+        for character in text.chars() {
+            if matches!(character, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push('%');
+        Some(pattern)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +119,8 @@ pub struct QueueStats {
     pub failed: u64,
     /// From acceptance to the first claim, of those that ended in the last five minutes.
     pub wait_seconds: [f64; 3],
+    /// From the claim to the end of the attempts that succeeded in the last five minutes.
+    pub upstream_seconds: [f64; 3],
 }
 
 /// How many wait, for the backlog bounds. Soft: a gateway may keep it for a second.
@@ -119,7 +152,7 @@ pub trait Generations: Send + Sync {
     async fn show(&self, scope: Scope, id: GenerationId) -> Result<Option<Generation>, StoreError>;
     /// Those that exist of the given ids, in any order: what streams re-read after rings.
     async fn show_many(&self, ids: &[GenerationId]) -> Result<Vec<Generation>, StoreError>;
-    /// Newest first.
+    /// Newest first. With a filter that narrows, a page looks at [`LOOKED_AT_MOST`] rows: fewer items than its limit are not the end.
     async fn list(
         &self,
         scope: Scope,

@@ -80,6 +80,22 @@ pub(super) async fn queue(ledger: &Ledger) -> Outcome<QueueStats> {
     .fetch_one(&mut *snapshot)
     .await?;
     stats.wait_seconds = [waits.p50, waits.p95, waits.p99];
+    let upstream = sqlx::query!(
+        r#"with took as (
+            select (ended_at - started_at) / 1000000.0 as seconds, row_number() over (order by ended_at - started_at) as place,
+                count(*) over () as total
+            from attempts where outcome = 'succeeded' and ended_at > ? and started_at is not null
+        )
+        select
+            coalesce(max(case when place = (total * 50 + 99) / 100 then seconds end), 0.0) as "p50!: f64",
+            coalesce(max(case when place = (total * 95 + 99) / 100 then seconds end), 0.0) as "p95!: f64",
+            coalesce(max(case when place = (total * 99 + 99) / 100 then seconds end), 0.0) as "p99!: f64"
+        from took"#,
+        since
+    )
+    .fetch_one(&mut *snapshot)
+    .await?;
+    stats.upstream_seconds = [upstream.p50, upstream.p95, upstream.p99];
     Ok(stats)
 }
 

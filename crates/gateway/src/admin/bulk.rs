@@ -29,6 +29,7 @@ use utoipa::openapi::{Object, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 const CHANGED_MOST: u64 = 1_000;
+const TEXT_LONGEST: usize = 200;
 const GOES_ON_FOR: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -81,6 +82,7 @@ fn filter_schema() -> Object {
             ("error_code", word(words("", ErrorCode::ALL.map(ErrorCode::name)))),
             ("created_after", word(time(""))),
             ("created_before", word(time(""))),
+            ("q", word(schema::text(TEXT_LONGEST, "Part of the prompt, the title or the metadata."))),
         ],
     );
     let said = "All of it must hold. Without `status`: what is open to cancel it, what failed to retry it.";
@@ -120,6 +122,7 @@ fn filter(fields: &mut Fields) -> (Option<AccountId>, GenerationFilter) {
         error_code: own.word("error_code", "the error codes of a generation", ErrorCode::parse),
         created_after: own.time("created_after"),
         created_before: own.time("created_before"),
+        text: own.text("q", TEXT_LONGEST),
     };
     fields.refuse_all(own.broken());
     (account, filter)
@@ -169,7 +172,7 @@ pub(crate) async fn change(
             let asked = filter.status;
             let statuses = asked.as_ref().map_or(action.usual(), std::slice::from_ref);
             for status in statuses.iter().copied().filter(|status| action.concerns(*status)) {
-                run.all(scope, GenerationFilter { status: Some(status), ..filter }).await?;
+                run.all(scope, GenerationFilter { status: Some(status), ..filter.clone() }).await?;
             }
             Done::new(StatusCode::OK, &run.outcome)
         })
@@ -198,6 +201,10 @@ impl Run<'_> {
             }
             after = found.next;
             if after.is_none() {
+                return Ok(());
+            }
+            if Instant::now() >= self.until {
+                self.outcome.more = true;
                 return Ok(());
             }
         }

@@ -53,6 +53,7 @@ pub(crate) async fn list(
         error_code: query.parsed("error_code", "must be an error code of a generation", ErrorCode::parse),
         created_after: query.time("created_after"),
         created_before: query.time("created_before"),
+        text: query.text("q"),
     };
     let asked = page::asked(&mut query);
     query.finish()?;

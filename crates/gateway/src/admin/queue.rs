@@ -32,6 +32,8 @@ struct QueueView {
     throughput_per_minute: f64,
     /// From acceptance to the first claim.
     wait_seconds: Percentiles,
+    /// From the claim to the end, of what succeeded.
+    upstream_seconds: Percentiles,
     /// Of what ended, how much failed: 0 to 1.
     error_rate: f64,
 }
@@ -73,7 +75,7 @@ struct Paused {
 pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let stats = core.call(core.backends.generations.queue()).await?;
     let waiting = |tier: Tier| stats.waiting_by_tier.get(&tier).copied().unwrap_or(0);
-    let [p50, p95, p99] = stats.wait_seconds;
+    let percentiles = |[p50, p95, p99]: [f64; 3]| Percentiles { p50, p95, p99 };
     Ok(HttpResponse::Ok().json(QueueView {
         waiting: stats.waiting,
         active: stats.active,
@@ -89,7 +91,8 @@ pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<H
         dead: core.dead().await,
         paused: stats.paused,
         throughput_per_minute: stats.finished as f64 * 60.0 / MEASURED_OVER,
-        wait_seconds: Percentiles { p50, p95, p99 },
+        wait_seconds: percentiles(stats.wait_seconds),
+        upstream_seconds: percentiles(stats.upstream_seconds),
         error_rate: if stats.finished == 0 { 0.0 } else { stats.failed as f64 / stats.finished as f64 },
     }))
 }
@@ -106,6 +109,7 @@ async fn set_paused(
     let change = Change { core, operator, request, action, fingerprint: [0; 32] };
     let show = |_: &Outcome| Done::new(StatusCode::OK, &Paused { paused });
     let after = |_: &Outcome| {
+        core.queue_changed();
         if !paused {
             core.ringer.work(None);
         }

@@ -72,7 +72,7 @@ pub(crate) async fn explain(
     Ok(HttpResponse::Ok().json(explanation))
 }
 
-fn words(status: Status, waiting_on: Option<WaitingOn>) -> (&'static str, Option<&'static str>) {
+pub(crate) fn words(status: Status, waiting_on: Option<WaitingOn>) -> (&'static str, Option<&'static str>) {
     match (status, waiting_on) {
         (Status::Queued, Some(WaitingOn::Capacity) | None) => {
             ("Every worker is busy, or its turn comes with the next claim.", Some("A worker that has a free slot."))

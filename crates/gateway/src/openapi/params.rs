@@ -39,6 +39,7 @@ parameters! {
         query("error_code", "Why it ended without a result.", schema::FailureCode::schema()),
         query("created_after", "Made at this moment or later.", time("")),
         query("created_before", "Made before this moment.", time("")),
+        query("q", "Part of the prompt, the title or the metadata.", string().min_length(Some(1)).max_length(Some(200)).pattern(Some(r"^[^\u0000]*$"))),
     ];
     AccountsFilter = [
         query("tier", "Accounts of this tier.", schema::Tier::schema()),

@@ -82,8 +82,10 @@ async fn an_operator_s_answers() {
     let mut queue = operator.get("/admin/v1/queue").await;
     for percentile in ["p50", "p95", "p99"] {
         assert!(queue.body["wait_seconds"][percentile].as_f64().unwrap() >= 0.0);
+        assert!(queue.body["upstream_seconds"][percentile].as_f64().unwrap() >= 0.0);
     }
     queue.body["wait_seconds"] = json!({"p50": 0, "p95": 0, "p99": 0});
+    queue.body["upstream_seconds"] = queue.body["wait_seconds"].clone();
     snapshot!("admin_queue", queue);
     snapshot!("admin_scaling_untold", operator.get("/admin/v1/scaling").await);
     app.autoscaled().await;

@@ -100,6 +100,9 @@ impl Generations for FaultyGenerations {
     }
 
     async fn list(&self, s: Scope, f: &GenerationFilter, p: PageRequest) -> Result<Page<Generation>, StoreError> {
+        if self.next() == Some(Fault::Unavailable) {
+            return Err(StoreError::Unavailable("down".into()));
+        }
         self.inner.list(s, f, p).await
     }
 

@@ -8,6 +8,7 @@ mod authenticating;
 mod bodies;
 mod calling_back;
 mod canceling;
+mod console;
 mod contract;
 mod describing;
 mod documentation;

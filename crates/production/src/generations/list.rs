@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use domain::Timestamp;
 use domain::generation::Generation;
 use domain::page::{Page, PageRequest};
-use domain::ports::generations::{GenerationFilter, Scope};
+use domain::ports::generations::{GenerationFilter, LOOKED_AT_MOST, Scope};
 use domain::state::{Stage, Status, WorkState, seen_as};
 use uuid::Uuid;
 
@@ -45,6 +45,9 @@ pub(super) async fn list(
     let above = filter.created_after.map_or(Uuid::nil(), |at| id_at(at - APART_MOST));
     let below = filter.created_before.map_or(Uuid::max(), |at| id_at(at + APART_MOST));
     let below = page.after.map_or(below, |after| after.min(below));
+    let horizon = if filter.narrows() { horizon(ledger, scope, above, below).await? } else { None };
+    let above = horizon.unwrap_or(above);
+    let pattern = filter.pattern();
     let states = states(filter.status, filter.stage);
     let final_status = filter.status.filter(|status| status.is_final()).map(Status::name);
     let tier = filter.tier.map(domain::tier::Tier::name);
@@ -58,7 +61,9 @@ pub(super) async fn list(
                    and ($4::text[] is null or w.state = any($4)) and ($5::text is null or g.status = $5)
                    and ($6::text is null or g.tier = $6) and ($7::text is null or g.error_code = $7)
                    and ($8::timestamptz is null or g.created_at > $8) and ($9::timestamptz is null or g.created_at < $9)
-                 order by g.id desc limit $10",
+                   and ($10::text is null or g.request->>'prompt' ilike $10 or g.request->>'title' ilike $10
+                        or g.request->>'metadata' ilike $10)
+                 order by g.id desc limit $11",
                 account.uuid(),
                 above,
                 below,
@@ -68,6 +73,7 @@ pub(super) async fn list(
                 error_code,
                 filter.created_after,
                 filter.created_before,
+                pattern.as_deref(),
                 limit,
             )
             .fetch_all(&ledger.pool)
@@ -79,7 +85,9 @@ pub(super) async fn list(
                    and ($3::text[] is null or w.state = any($3)) and ($4::text is null or g.status = $4)
                    and ($5::text is null or g.tier = $5) and ($6::text is null or g.error_code = $6)
                    and ($7::timestamptz is null or g.created_at > $7) and ($8::timestamptz is null or g.created_at < $8)
-                 order by g.id desc limit $9",
+                   and ($9::text is null or g.request->>'prompt' ilike $9 or g.request->>'title' ilike $9
+                        or g.request->>'metadata' ilike $9)
+                 order by g.id desc limit $10",
                 above,
                 below,
                 states.as_deref(),
@@ -88,11 +96,44 @@ pub(super) async fn list(
                 error_code,
                 filter.created_after,
                 filter.created_before,
+                pattern.as_deref(),
                 limit,
             )
             .fetch_all(&ledger.pool)
             .await?
         }
     };
-    Ok(Page::from_rows(all(rows)?, page.limit, |generation: &Generation| generation.id.uuid()))
+    let page = Page::from_rows(all(rows)?, page.limit, |generation: &Generation| generation.id.uuid());
+    // What was not looked at begins with the row at the horizon, and a page goes on below an id.
+    let rest = horizon.map(|id| Uuid::from_u128(id.as_u128() + 1));
+    Ok(Page { next: page.next.or(rest), ..page })
+}
+
+/// The first row that a page does not look at any more; `None` when it sees to the end.
+async fn horizon(ledger: &Ledger, scope: Scope, above: Uuid, below: Uuid) -> Result<Option<Uuid>, Failure> {
+    let looked_at = i64::from(LOOKED_AT_MOST);
+    let id = match scope {
+        Scope::Account(account) => {
+            sqlx::query_scalar!(
+                "select id from generations where account_id = $1 and id > $2 and id < $3 order by id desc offset $4 limit 1",
+                account.uuid(),
+                above,
+                below,
+                looked_at,
+            )
+            .fetch_optional(&ledger.pool)
+            .await?
+        }
+        Scope::Everyone => {
+            sqlx::query_scalar!(
+                "select id from generations where id > $1 and id < $2 order by id desc offset $3 limit 1",
+                above,
+                below,
+                looked_at,
+            )
+            .fetch_optional(&ledger.pool)
+            .await?
+        }
+    };
+    Ok(id)
 }

@@ -48,7 +48,7 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
         r#"select s.paused, waiting.tier as "tier!", waiting.count as "count!",
                   greatest(extract(epoch from now() - waiting.oldest), 0)::float8 as "oldest?",
                   held.active as "active!", held.rendering as "rendering!", ended.finished as "finished!", ended.failed as "failed!",
-                  ended.waits as "waits?"
+                  ended.waits as "waits?", ended.upstream as "upstream?"
            from scheduler s
            cross join (
                select coalesce(array_agg(tier), '{}') as tier, coalesce(array_agg(count), '{}') as count, min(oldest) as oldest
@@ -59,7 +59,9 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
                from work where owner is not null) held
            cross join (
                select count(*) as finished, count(*) filter (where outcome = 'failed') as failed,
-                      percentile_cont(array[0.5, 0.95, 0.99]) within group (order by waited_seconds) as waits
+                      percentile_cont(array[0.5, 0.95, 0.99]) within group (order by waited_seconds) as waits,
+                      percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from ended_at - started_at)::float8)
+                          filter (where outcome = 'succeeded') as upstream
                from attempts where outcome in ('succeeded', 'failed', 'canceled') and ended_at > now() - interval '5 minutes') ended"#
     )
     .fetch_one(&ledger.pool)
@@ -68,7 +70,8 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
     for (tier, count) in row.tier.iter().zip(&row.count) {
         waiting_by_tier.insert(word(Tier::parse, tier, "tier")?, natural_64(*count));
     }
-    let wait_seconds = row.waits.and_then(|waits| <[f64; 3]>::try_from(waits).ok()).unwrap_or_default();
+    let three = |found: Option<Vec<f64>>| found.and_then(|found| <[f64; 3]>::try_from(found).ok()).unwrap_or_default();
+    let (wait_seconds, upstream_seconds) = (three(row.waits), three(row.upstream));
     Ok(QueueStats {
         waiting: waiting_by_tier.values().sum(),
         active: natural_64(row.active),
@@ -79,6 +82,7 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
         finished: natural_64(row.finished),
         failed: natural_64(row.failed),
         wait_seconds,
+        upstream_seconds,
     })
 }
 

@@ -1,5 +1,6 @@
 //! From settings to ports: the only place that knows which adapter stands behind each.
 
+pub(crate) mod examine;
 mod pool;
 mod stores;
 mod upstreams;

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod demo;
+mod operate;
 mod processes;
 mod refusals;
 mod secrets;

@@ -1,0 +1,128 @@
+//! An operator at a shell: `son1k admin`, `doctor`, `top`, completions, against a running system; what they print and what they exit with.
+
+use crate::processes::{Running, output};
+use std::path::Path;
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("PORT", "0"),
+    ("HOST", "127.0.0.1"),
+    ("SIMULATOR_RENDER_SECONDS_MIN", "0.1"),
+    ("SIMULATOR_RENDER_SECONDS_MAX", "0.2"),
+];
+
+struct Shell<'a> {
+    folder: &'a Path,
+    url: String,
+}
+
+impl Shell<'_> {
+    /// What it prints, with the status it exits with.
+    fn run(&self, line: &str) -> (i32, String) {
+        self.run_with(line, &[])
+    }
+
+    fn run_with(&self, line: &str, more: &[(&str, &str)]) -> (i32, String) {
+        let mut settings = SETTINGS.to_vec();
+        settings.push(("ADMIN_URL", &self.url));
+        settings.extend(more);
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let done = output("son1k", self.folder, &settings, &arguments);
+        let said = [done.stdout, done.stderr].concat();
+        (done.status.code().unwrap(), String::from_utf8(said).unwrap())
+    }
+
+    #[track_caller]
+    fn says(&self, line: &str) -> String {
+        let (status, said) = self.run(line);
+        assert_eq!(status, 0, "{line}: {said}");
+        said.trim_end().to_owned()
+    }
+}
+
+#[test]
+fn everything_can_be_operated_from_a_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut system = Running::start("son1k", folder.path(), &SETTINGS, &["up"]);
+    let shell = Shell { folder: folder.path(), url: system.until("ready ") };
+
+    let account = shell.says("admin accounts create acme --tier pro --email a@example.org --share 3");
+    assert!(shell.says("admin accounts list acme").contains(&account));
+    let json = shell.says("admin accounts list acme --json");
+    assert!(json.starts_with('{') && json.contains("\"has_more\": false"), "{json}");
+    assert!(shell.says(&format!("admin accounts show {account}")).contains("limits.share"));
+    shell.says(&format!("admin accounts credit {account} 5 --reason goodwill"));
+    assert!(shell.says(&format!("admin accounts change {account} --status suspended")).contains("suspended"));
+    shell.says(&format!("admin accounts change {account} --status active --tier enterprise"));
+
+    let key = shell.says(&format!("admin keys create {account} --name laptop"));
+    assert!(key.starts_with("son1k_live_"), "{key}");
+    let listed = shell.says(&format!("admin keys list {account}"));
+    assert!(listed.contains("laptop") && !listed.contains(&key), "{listed}");
+    let id = listed.lines().next().unwrap().split(' ').next().unwrap();
+    assert!(shell.says(&format!("admin keys rotate {account} {id} --overlap-seconds 60")).starts_with("son1k_live_"));
+    assert_eq!(shell.says(&format!("admin keys revoke {account} {id}")), "revoked");
+
+    assert_eq!(shell.says("admin queue pause"), "paused");
+    assert!(shell.says("admin queue").contains("PAUSED"));
+    assert_eq!(shell.says("admin queue resume"), "resumed");
+    assert!(shell.says("admin workers list").starts_with("wrk_"));
+    let token = shell.says("admin tokens list");
+    let token = token.lines().next().unwrap().split(' ').next().unwrap().to_owned();
+    assert_eq!(shell.says(&format!("admin tokens disable {token}")), "disabled");
+    assert_eq!(shell.says(&format!("admin tokens reinstate {token}")), "reinstated");
+    assert_eq!(shell.says("admin generations list --status failed"), "");
+    assert_eq!(shell.says("admin generations bulk cancel --text nothing"), "0 match; do it with --yes");
+    assert!(shell.says("admin audit").contains("account.create"));
+
+    // What a script can tell apart.
+    let nobody = "acc_00000000000000000000000001";
+    assert_eq!(shell.run(&format!("admin accounts show {nobody}")).0, 3);
+    let wrong = ("ADMIN_API_KEY", "wrong-key-wrong-key-wrong-key-wrong-key");
+    assert_eq!(shell.run_with("admin queue", &[wrong]).0, 4);
+    assert_eq!(shell.run(&format!("admin accounts credit {account} 0 --reason none")).0, 5);
+    assert_eq!(shell.run("admin accounts show nonsense").0, 2);
+
+    let (status, said) = shell.run("doctor");
+    assert_eq!(status, 0, "{said}");
+    for line in ["ok    gateway", "ok    admin key", "ok    workers", "ok    tokens", "DATA_DIR"] {
+        assert!(said.contains(line), "{said}");
+    }
+    let (status, said) = shell.run_with("doctor", &[wrong]);
+    assert!(status == 1 && said.contains("BAD   admin key") && said.contains("-> ADMIN_API_KEY"), "{said}");
+    let top = shell.says("top");
+    assert!(top.contains("waiting") && top.contains("tokens     ok") && !top.contains('\u{1b}'), "{top}");
+
+    system.signal("-TERM");
+    assert_eq!(system.end().0, Some(0));
+    let (status, said) = shell.run("doctor");
+    assert!(status == 1 && said.contains("BAD   gateway") && said.contains("-> is it up?"), "{said}");
+    assert_eq!(shell.run("top").0, 6);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let nowhere = [
+        ("ADMIN_URL", "http://127.0.0.1:9"),
+        ("DATABASE_URL", "postgres://somebody:hidden-word@127.0.0.1:9/none"),
+        ("RABBITMQ_URL", "amqp://somebody:hidden-word@127.0.0.1:9"),
+        ("REDIS_URL", "redis://:hidden-word@127.0.0.1:9"),
+    ];
+    let done = output("son1k", folder.path(), &nowhere, &["doctor"]);
+    let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+    assert_eq!(done.status.code(), Some(1), "{said}");
+    for line in ["BAD   DATABASE_URL", "BAD   RABBITMQ_URL", "BAD   REDIS_URL", "BAD   gateway", "-> is it up"] {
+        assert!(said.contains(line), "{said}");
+    }
+    assert!(!said.contains("hidden-word"), "{said}");
+}
+
+#[test]
+fn shells_complete_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let done = output("son1k", folder.path(), &[], &["completions", shell]);
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success() && said.contains("generations") && said.contains("doctor"), "{said}");
+    }
+}
