@@ -25,6 +25,7 @@ pub(crate) fn boards() -> Vec<(String, Value)> {
     let folder = std::fs::read_dir(root().join("deploy/grafana/dashboards")).unwrap();
     let mut boards: Vec<(String, Value)> = folder
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             (name, serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
