@@ -110,8 +110,9 @@ fn metrics_of_the_code_are_those_of_the_page() {
                 let literals = text.split('"').filter(|word| word.starts_with("son1k_"));
                 let word =
                     |word: &&str| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
-                // What begins like these is a key.
-                let key = |word: &&str| word.starts_with("son1k_live") || word.starts_with("son1k_test");
+                // What begins like these is a key, or the console's cookie.
+                let key =
+                    |word: &&str| ["son1k_live", "son1k_test", "son1k_console"].iter().any(|one| word.starts_with(one));
                 of_the_code
                     .extend(literals.filter(word).filter(|found| !key(found) && found.len() > 6).map(str::to_owned));
             }
