@@ -1,14 +1,12 @@
 //! What people type. Parsing alone: each command's work is in the file of its name.
 
-use crate::{
-    admin, autoscaler, demo, doctor, gateway, healthcheck, launch, load, migrate, secrets, simulator, token_pool, top,
-    up, worker,
-};
-use bootstrap::Role;
+use crate::{admin, demo, doctor, healthcheck, launch, load, migrate, secrets, top, up};
+use bootstrap::{Role, Settings};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
 
 /// What every executable understands.
 #[derive(Debug, Clone, Args)]
@@ -73,20 +71,17 @@ pub enum Command {
     Load(Box<load::Arguments>),
 }
 
-/// The executable of `role`'s service.
-pub fn service(role: Role) -> ExitCode {
+/// The executable of `role`'s service. What it does is an argument, so that nothing of the other services is linked into it.
+pub fn service<S, F>(role: Role, serve: S) -> ExitCode
+where
+    S: FnOnce(Settings, CancellationToken) -> F,
+    F: Future<Output = anyhow::Result<()>>,
+{
     let Service { common: Common { config, print_config }, command } = Service::parse();
     let config = config.as_deref();
-    if let Some(Aside::Healthcheck) = command {
-        return launch::launch(Role::Operator, config, print_config, healthcheck::healthcheck);
-    }
-    match role {
-        Role::Gateway => launch::launch(role, config, print_config, gateway::gateway),
-        Role::Worker => launch::launch(role, config, print_config, worker::worker),
-        Role::TokenPool => launch::launch(role, config, print_config, token_pool::token_pool),
-        Role::Autoscaler => launch::launch(role, config, print_config, autoscaler::autoscaler),
-        Role::Simulator => launch::launch(role, config, print_config, simulator::simulator),
-        _ => son1k(),
+    match command {
+        Some(Aside::Healthcheck) => launch::launch(Role::Operator, config, print_config, healthcheck::healthcheck),
+        None => launch::launch(role, config, print_config, serve),
     }
 }
 

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    server::command_line::service(bootstrap::Role::Simulator)
+    server::command_line::service(bootstrap::Role::Simulator, server::simulator::simulator)
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    server::command_line::service(bootstrap::Role::TokenPool)
+    server::command_line::service(bootstrap::Role::TokenPool, server::token_pool::token_pool)
 }

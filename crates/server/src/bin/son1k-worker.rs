@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    server::command_line::service(bootstrap::Role::Worker)
+    server::command_line::service(bootstrap::Role::Worker, server::worker::worker)
 }
