@@ -1,0 +1,1 @@
+-- Twin of postgres/0007_vacuum_by_rows.sql. SQLite writes rows over in place and reuses what is free: there is nothing to set.
