@@ -4,31 +4,33 @@ use crate::admin::change::Changes;
 use crate::authenticate::Authenticator;
 use crate::backlog::Backlogs;
 use crate::console::Console;
+use crate::counting::Counting;
 use crate::hub::Hub;
 use crate::idempotency::InProgress;
 use crate::intake::Intake;
 use crate::limit::Limits;
 use crate::metrics::Metrics;
 use crate::problem::ApiError;
+use crate::reader::Reader;
 use crate::ringer::Ringer;
 use crate::settings::Settings;
 use crate::unauthenticated::Strangers;
 use domain::ports::generations::QueueStats;
 use domain::ports::{Backends, StoreError, TokenAdmin};
+use moka::Expiry;
 use moka::future::Cache;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// What a handler waits for one call of a port.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
-/// Plain reads that count a place at once; the others go without. However many poll, the ledger is asked no more than that.
-const COUNTING_AT_ONCE: usize = 4;
-/// How old the queue's numbers may be where they only inform.
+/// How old the queue's numbers may be where they only inform, and to which part of the time counting them is kept where much waits.
 const QUEUE_SEEN_FOR: Duration = Duration::from_secs(2);
+const QUEUE_COUNTED_PART: u32 = 20;
 /// What counting the dead rings may take; past it, the last count is told.
 const DEAD_COUNTED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -42,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) backlogs: Backlogs,
     pub(crate) in_progress: Arc<InProgress>,
     pub(crate) intake: Intake,
+    pub(crate) reader: Reader,
     pub(crate) ringer: Arc<Ringer>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) changes: Changes,
@@ -50,8 +53,8 @@ pub(crate) struct Core {
     /// Cancelled when streams and held requests are to end.
     pub(crate) closing: CancellationToken,
     streams: Arc<Semaphore>,
-    counting: Semaphore,
-    queue: Cache<(), Arc<QueueStats>>,
+    pub(crate) counting: Counting,
+    queue: Cache<(), Counted>,
     dead: Cache<(), Option<u64>>,
 }
 
@@ -77,13 +80,14 @@ impl Core {
             backlogs: Backlogs::new(generations.clone(), settings.backlog_max_account, settings.backlog_max_total),
             in_progress: Arc::default(),
             intake: Intake::start(generations.clone(), ringer.clone(), tasks),
+            reader: Reader::start(generations.clone(), tasks),
             hub: Arc::new(Hub::new(generations.clone(), metrics.clone())),
             changes: Changes::default(),
             console: Console::new(&settings.pepper, &settings.admin_key),
             closing: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
-            counting: Semaphore::new(COUNTING_AT_ONCE),
-            queue: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
+            counting: Counting::default(),
+            queue: Cache::builder().max_capacity(1).expire_after(AsLongAsItTook).build(),
             dead: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
             ringer,
             metrics,
@@ -113,21 +117,20 @@ impl Core {
         taken.map_err(|_| ApiError::overloaded("Too many streams are open.", 5))
     }
 
-    /// Leave to count a place for a plain read; `None` where enough are being counted.
-    pub(crate) fn counting(&self) -> Option<SemaphorePermit<'_>> {
-        self.counting.try_acquire().ok()
-    }
-
     /// What was changed here is seen at once here.
     pub(crate) fn queue_changed(&self) {
         self.queue.invalidate_all();
     }
 
-    /// The queue in numbers, up to two seconds old.
+    /// The queue in numbers, two seconds old or, where counting takes long, up to twenty times as old as that took.
     pub(crate) async fn queue(&self) -> Result<Arc<QueueStats>, ApiError> {
-        let read = async { self.backends.generations.queue().await.map(Arc::new) };
+        let read = async {
+            let begun = Instant::now();
+            let stats = self.backends.generations.queue().await?;
+            Ok(Counted { stats: Arc::new(stats), took: begun.elapsed() })
+        };
         let read = self.queue.try_get_with((), read);
-        self.call(async { read.await.map_err(Shared) }).await
+        self.call(async { read.await.map(|counted| counted.stats).map_err(Shared) }).await
     }
 
     /// How many rings were laid aside, up to two seconds old; while the broker does not say, as many as it said last.
@@ -145,6 +148,20 @@ impl Core {
     /// It has just changed: the next one who asks is told anew.
     pub(crate) async fn count_dead_anew(&self) {
         self.dead.invalidate(&()).await;
+    }
+}
+
+#[derive(Clone)]
+struct Counted {
+    stats: Arc<QueueStats>,
+    took: Duration,
+}
+
+struct AsLongAsItTook;
+
+impl Expiry<(), Counted> for AsLongAsItTook {
+    fn expire_after_create(&self, _: &(), counted: &Counted, _: Instant) -> Option<Duration> {
+        Some(QUEUE_SEEN_FOR.max(counted.took * QUEUE_COUNTED_PART))
     }
 }
 

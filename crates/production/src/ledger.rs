@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::generations::Counted;
 use crate::migrations::{self, SchemaError};
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -37,6 +38,9 @@ const CONTENDED_MOST: Duration = Duration::from_millis(900);
 /// Held by the server for each connection.
 const SERVER_BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "500ms"), ("idle_in_transaction_session_timeout", "5s")];
+/// What the server's planner is told on each connection. A plan that was made while a table was small is kept until the table is next analysed, up to a
+/// minute later, whatever a flood has made of it: so no plan may read a table from end to end where an index will do, small or not.
+pub const PLANNED: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
 
 /// What the ledger is told at its start.
 #[derive(Debug, Clone)]
@@ -81,7 +85,7 @@ pub struct Ledger {
     /// A connection of its own for a worker's lease, so that no queue for the pool lets it lapse.
     pub(crate) renewals: PgPool,
     pub(crate) tiers: Tiers,
-    pub(crate) backlog: Mutex<Option<(Instant, u64)>>,
+    pub(crate) backlog: Mutex<Option<Counted>>,
     suspicion: Suspicion,
     clock: Arc<Clock>,
     following: AbortHandle,
@@ -107,7 +111,7 @@ pub(crate) fn options(url: &SecretString) -> Result<PgConnectOptions, ConnectErr
 impl Ledger {
     /// Connects, and refuses a server or a schema that this binary cannot work with.
     pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
-        let options = options(&settings.database_url)?.options(SERVER_BOUNDS);
+        let options = options(&settings.database_url)?.options(SERVER_BOUNDS).options(PLANNED);
         let out_of_reach = |error: sqlx::Error| ConnectError::Unreachable(error.to_string());
         let suspicion = Suspicion::default();
         let renewals =

@@ -15,5 +15,5 @@ mod scaling;
 mod tokens;
 mod work;
 
-pub use ledger::{ConnectError, Ledger, Settings};
+pub use ledger::{ConnectError, Ledger, PLANNED, Settings};
 pub use migrations::{MigrateError, Migrated, SchemaError, migrate};

@@ -108,7 +108,7 @@ macro_rules! generations {
                       s.paused, coalesce(s.dry_until > now(), false) as "dry!"
                from generations g
                left join work w on w.generation_id = g.id and g.status = 'open'
-               cross join scheduler s "# + $rest
+               join scheduler s on s.one "# + $rest
             $(, $argument)*
         )
     };

@@ -37,6 +37,15 @@ pub enum Scope {
     Everyone,
 }
 
+impl Scope {
+    pub fn sees(self, account: AccountId) -> bool {
+        match self {
+            Self::Account(own) => own == account,
+            Self::Everyone => true,
+        }
+    }
+}
+
 /// How many rows a page with a filter looks at; the page may then be short, and its `next` says where to go on.
 pub const LOOKED_AT_MOST: u32 = 10_000;
 

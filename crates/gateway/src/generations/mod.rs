@@ -18,5 +18,6 @@ use domain::ports::generations::Scope;
 /// The generation that a path names, if this scope may see it. Malformed, unknown and somebody else's are one answer.
 pub(crate) async fn find(core: &Core, scope: Scope, id: &str) -> Result<Generation, ApiError> {
     let id: GenerationId = id.parse().map_err(|_| ApiError::not_found())?;
-    core.call(core.backends.generations.show(scope, id)).await?.ok_or_else(ApiError::not_found)
+    let found = core.call(core.reader.read(id)).await?;
+    found.filter(|generation| scope.sees(generation.account_id)).ok_or_else(ApiError::not_found)
 }

@@ -37,9 +37,12 @@ pub(crate) async fn of(core: &Core, generation: &Generation) -> Result<Queue, Ap
 
 /// Counted where few others are being counted; else as the record tells it. A read never fails for it.
 pub(crate) async fn where_cheap(core: &Core, generation: &Generation) -> Queue {
-    let counted = match core.counting() {
-        Some(_permit) if generation.status == Status::Queued => of(core, generation).await.ok(),
-        _ => None,
+    if generation.status != Status::Queued {
+        return told(generation);
+    }
+    let counted = match core.counting.begin() {
+        Some(_count) => of(core, generation).await.ok(),
+        None => None,
     };
     counted.unwrap_or_else(|| told(generation))
 }

@@ -19,7 +19,7 @@ use domain::account::Account;
 use domain::admission::Submission;
 use domain::generation::Generation;
 use domain::ids::GenerationId;
-use domain::ports::generations::{Scope, Submitted};
+use domain::ports::generations::Submitted;
 use domain::request::{
     CancelAfter, DURATION_LONGEST, DURATION_USUAL, Draft, GenerationRequest, LYRICS_LONGEST, PROMPT_LONGEST, Place,
     STYLE_LONGEST, TITLE_LONGEST, Violation,
@@ -107,7 +107,7 @@ pub(crate) async fn submit(
     drop(held);
     let mut response = match parsed.wait {
         None => answer(HttpResponse::Accepted().json(view::accepted(&generation)), generation.id)?,
-        Some(wait) => held_answer(&core, &customer, &generation, wait).await?,
+        Some(wait) => held_answer(&core, &generation, wait).await?,
     };
     if replayed {
         response
@@ -225,19 +225,13 @@ fn answer(mut response: HttpResponse, id: GenerationId) -> Result<HttpResponse, 
 }
 
 /// 200 when it ends in time, else 202 with the state it is in.
-async fn held_answer(
-    core: &Core,
-    customer: &Customer,
-    generation: &Generation,
-    wait: Duration,
-) -> Result<HttpResponse, ApiError> {
+async fn held_answer(core: &Core, generation: &Generation, wait: Duration) -> Result<HttpResponse, ApiError> {
     let begun = Instant::now();
     let deadline = begun + wait;
     let _place = core.stream()?;
     let mut watching = core.hub.watch(generation.id);
-    let scope = Scope::Account(customer.account.id);
     // Accepted it is; a read that fails now must not say otherwise.
-    let read = core.call(core.backends.generations.show(scope, generation.id)).await.ok().flatten();
+    let read = core.call(core.reader.read(generation.id)).await.ok().flatten();
     let read = read.unwrap_or_else(|| generation.clone());
     let newest = watching.until_final(read, deadline, &core.closing).await;
     let mut response = if newest.status.is_final() { HttpResponse::Ok() } else { HttpResponse::Accepted() };

@@ -89,19 +89,21 @@ impl Generations for FaultyGenerations {
     }
 
     async fn show(&self, scope: Scope, id: GenerationId) -> Result<Option<Generation>, StoreError> {
-        if self.next() == Some(Fault::Panics) {
-            panic!("a bug");
-        }
         self.inner.show(scope, id).await
     }
 
     async fn show_many(&self, ids: &[GenerationId]) -> Result<Vec<Generation>, StoreError> {
+        if self.next() == Some(Fault::Panics) {
+            panic!("a bug");
+        }
         self.inner.show_many(ids).await
     }
 
     async fn list(&self, s: Scope, f: &GenerationFilter, p: PageRequest) -> Result<Page<Generation>, StoreError> {
-        if self.next() == Some(Fault::Unavailable) {
-            return Err(StoreError::Unavailable("down".into()));
+        match self.next() {
+            Some(Fault::Unavailable) => return Err(StoreError::Unavailable("down".into())),
+            Some(Fault::Panics) => panic!("a bug"),
+            _ => {}
         }
         self.inner.list(s, f, p).await
     }

@@ -325,8 +325,13 @@ async fn a_handler_that_panics_is_an_internal_error() {
     let customer = app.rich().await;
     let id = customer.submitted("rain").await;
     app.generations.fail(crate::faults::Fault::Panics, 1);
-    let answer = customer.get(&format!("/v1/generations/{id}")).await;
+    let answer = customer.get("/v1/generations").await;
     assert_eq!((answer.status.as_u16(), answer.code()), (500, "internal"), "{}", answer.text);
+    customer.get("/v1/generations").await.is(200);
+    // Where reads are shared, whoever shared the one that panicked is told to come again.
+    app.generations.fail(crate::faults::Fault::Panics, 1);
+    let answer = customer.get(&format!("/v1/generations/{id}")).await;
+    assert_eq!(answer.status.as_u16(), 503, "{}", answer.text);
     customer.get(&format!("/v1/generations/{id}")).await.is(200);
 }
 

@@ -11,6 +11,7 @@ mod show;
 mod submit;
 
 pub(crate) use end::End;
+pub(crate) use queue::Counted;
 
 use crate::ledger::Ledger;
 use async_trait::async_trait;

@@ -10,9 +10,30 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Up to here the whole backlog is counted anew each time; beyond it a count may be [`COUNT_KEPT`] old.
-const COUNTED_EXACTLY: i64 = 10_000;
+/// Up to here the whole backlog is counted anew each time. Small: it is asked for with each account's own, once a second.
+const COUNTED_EXACTLY: i64 = 256;
+/// Beyond it a count may be this old, or so many times as old as it took: however much waits, counting is a small part of the time.
 const COUNT_KEPT: Duration = Duration::from_secs(1);
+const COUNT_KEPT_TIMES: u32 = 20;
+/// Whoever counts has given up by then.
+const COUNTED_WITHIN: Duration = Duration::from_secs(5);
+
+/// The whole backlog as it was last counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    at: Instant,
+    took: Duration,
+    total: u64,
+    /// Since when somebody is counting anew, who may have given up; meanwhile this one has to do.
+    anew: Option<Instant>,
+}
+
+impl Counted {
+    fn will_do(&self) -> bool {
+        self.at.elapsed() < COUNT_KEPT.max(self.took * COUNT_KEPT_TIMES)
+            || self.anew.is_some_and(|since| since.elapsed() < COUNTED_WITHIN)
+    }
+}
 
 pub(super) async fn backlog(ledger: &Ledger, account_id: AccountId) -> Result<Backlog, Failure> {
     let row = sqlx::query!(
@@ -27,20 +48,35 @@ pub(super) async fn backlog(ledger: &Ledger, account_id: AccountId) -> Result<Ba
     if row.some < COUNTED_EXACTLY {
         return Ok(Backlog { account, total: natural_64(row.some) });
     }
-    let kept = *inside(&ledger.backlog);
-    let total = match kept {
-        Some((counted, total)) if counted.elapsed() < COUNT_KEPT => total,
-        _ => {
-            let total =
-                sqlx::query_scalar!(r#"select count(*) as "total!" from work where state in ('ready', 'backoff')"#)
-                    .fetch_one(&ledger.pool)
-                    .await?;
-            let total = natural_64(total);
-            *inside(&ledger.backlog) = Some((Instant::now(), total));
-            total
+    Ok(Backlog { account, total: total(ledger).await? })
+}
+
+async fn total(ledger: &Ledger) -> Result<u64, Failure> {
+    {
+        let mut kept = inside(&ledger.backlog);
+        if let Some(counted) = kept.as_mut() {
+            if counted.will_do() {
+                return Ok(counted.total);
+            }
+            counted.anew = Some(Instant::now());
         }
-    };
-    Ok(Backlog { account, total })
+    }
+    let began = Instant::now();
+    let counted = sqlx::query_scalar!(r#"select count(*) as "total!" from work where state in ('ready', 'backoff')"#)
+        .fetch_one(&ledger.pool)
+        .await;
+    let mut kept = inside(&ledger.backlog);
+    match counted {
+        Ok(total) => {
+            let total = natural_64(total);
+            *kept = Some(Counted { at: Instant::now(), took: began.elapsed(), total, anew: None });
+            Ok(total)
+        }
+        Err(error) => {
+            *kept = None;
+            Err(error.into())
+        }
+    }
 }
 
 pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
@@ -62,7 +98,8 @@ pub(super) async fn stats(ledger: &Ledger) -> Result<QueueStats, Failure> {
                       percentile_cont(array[0.5, 0.95, 0.99]) within group (order by waited_seconds) as waits,
                       percentile_cont(array[0.5, 0.95, 0.99]) within group (order by extract(epoch from ended_at - started_at)::float8)
                           filter (where outcome = 'succeeded') as upstream
-               from attempts where outcome in ('succeeded', 'failed', 'canceled') and ended_at > now() - interval '5 minutes') ended"#
+               from attempts where outcome in ('succeeded', 'failed', 'canceled') and ended_at > now() - interval '5 minutes') ended
+           where s.one"#
     )
     .fetch_one(&ledger.pool)
     .await?;

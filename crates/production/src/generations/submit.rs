@@ -129,7 +129,8 @@ async fn look(connection: &mut PgConnection, batch: &[Submission], accounts: &[U
                from unnest($4::uuid[]) as a (id)
                cross join lateral (
                    select max(tag) as tag from work where account_id = a.id and state in ('ready', 'backoff')) l
-               where l.tag is not null) t"#,
+               where l.tag is not null) t
+           where s.one"#,
         &ids,
         &key_accounts,
         &keys,

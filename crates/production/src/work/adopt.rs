@@ -16,10 +16,12 @@ pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Resu
     let mut connection = ledger.connection().await?;
     let rows = sqlx::query!(
         r#"with left_behind as materialized (
-               select w.* from workers d join work w on w.owner = d.id
-               where d.state = 'dead' and w.state in ('rendering', 'closing')
+               select w.* from workers d
+               cross join lateral (
+                   select * from work where owner = d.id and state in ('rendering', 'closing') limit $2 for update skip locked) w
+               where d.state = 'dead'
                  and exists (select from workers me where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining)
-               limit $2 for update of w skip locked
+               limit $2
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, started_at)
                select generation_id, fence, tier, owner, token_id, upstream_id, 'adopted', 'The worker died.', claimed_at from left_behind

@@ -26,7 +26,7 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
         r#"with due as materialized (
                select generation_id, tag from work
                where state = 'ready' and format <= $4 and deadline > now()
-                 and exists (select from workers me cross join scheduler s
+                 and exists (select from workers me join scheduler s on s.one
                              where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining and not s.paused)
                order by tag, generation_id limit cardinality($2::uuid[]) for update skip locked
            ), paired as materialized (

@@ -16,7 +16,7 @@ pub(super) async fn closed(ledger: &Ledger, worker: WorkerId, held: &[Held]) -> 
         r#"with locked as materialized (
                select w.generation_id from work w join unnest($2::uuid[], $3::bigint[]) as a (generation_id, fence)
                    on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner = $1 and w.state = 'closing' order by w.generation_id for update of w
+               where w.owner is not distinct from $1 and w.state = 'closing' order by w.generation_id for update of w
            )
            delete from work w using locked l where w.generation_id = l.generation_id"#,
         worker.uuid(),

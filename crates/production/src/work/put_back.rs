@@ -27,7 +27,7 @@ pub(super) async fn put_back(ledger: &Ledger, worker: WorkerId, items: &[PutBack
                    as a (generation_id, fence, wait, cost, error, doubt, n)
            ), locked as materialized (
                select w.*, a.n from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner = $1 order by w.generation_id for update of w
+               where w.owner is not distinct from $1 order by w.generation_id for update of w
            ), back as (
                update work w
                set state = case when a.wait > 0 then 'backoff' else 'ready' end, run_after = now() + make_interval(secs => a.wait),

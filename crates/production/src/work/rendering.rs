@@ -29,7 +29,7 @@ pub(super) async fn rendering(
            ), locked as materialized (
                select w.generation_id, w.state, a.n
                from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner = $1 and w.state in ('submitting', 'closing') order by w.generation_id for update of w
+               where w.owner is not distinct from $1 and w.state in ('submitting', 'closing') order by w.generation_id for update of w
            ), moved as (
                update work w
                set state = 'rendering', upstream_id = a.upstream_id, lease_id = a.lease_id, token_id = a.token_id, in_doubt = null,

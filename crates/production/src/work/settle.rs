@@ -61,7 +61,7 @@ async fn end(
                    as a (generation_id, fence, upstream_id, status, output, error_code, error_message, n)
            ), locked as materialized (
                select w.*, a.n from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner = $1 order by w.generation_id for update of w
+               where w.owner is not distinct from $1 order by w.generation_id for update of w
            ), ended as (
                update generations g
                set status = a.status, output = a.output, error_code = a.error_code, error_message = a.error_message, attempts = l.attempts,

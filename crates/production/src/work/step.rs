@@ -40,7 +40,7 @@ async fn look_round(ledger: &Ledger, report: StepReport) -> Result<(Stepped, boo
                update workers d set state = 'dead' from lapsed where d.id = lapsed.id returning d.id
            ), moving as materialized (
                select one from scheduler
-               where greatest_tag < $1 or ($2 > 0::float8 and coalesce(dry_until < now() + make_interval(secs => $2), true))
+               where one and (greatest_tag < $1 or ($2 > 0::float8 and coalesce(dry_until < now() + make_interval(secs => $2), true)))
                for update skip locked
            ), moved as (
                update scheduler s
@@ -49,9 +49,11 @@ async fn look_round(ledger: &Ledger, report: StepReport) -> Result<(Stepped, boo
                from moving where s.one = moving.one
            )
            select (select count(*) from promoted) as "promoted!", (select count(*) from died) as "died!", s.paused,
-                  exists (select from workers d join work w on w.owner = d.id
-                          where w.state = 'submitting' and (d.state = 'dead' or d.expires_at <= now())) as "left_behind!"
-           from scheduler s"#,
+                  exists (select from workers d
+                          cross join lateral (select from work where owner = d.id and state = 'submitting' limit 1) w
+                          where d.state = 'dead' or d.expires_at <= now()) as "left_behind!"
+           from scheduler s
+           where s.one"#,
         report.greatest_tag.0,
         report.dry_for.map_or(0.0, seconds),
         MOVED_MOST,
@@ -70,9 +72,9 @@ async fn requeue(ledger: &Ledger) -> Result<u64, Failure> {
     let mut transaction = ledger.begin().await?;
     let rows = sqlx::query!(
         r#"with left_behind as materialized (
-               select w.* from workers d join work w on w.owner = d.id
-               where d.state = 'dead' and w.state = 'submitting'
-               limit $1 for update of w skip locked
+               select w.* from workers d
+               cross join lateral (select * from work where owner = d.id and state = 'submitting' limit $1 for update skip locked) w
+               where d.state = 'dead' limit $1
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, started_at)
                select generation_id, fence, tier, owner, token_id, upstream_id, case when crashes + 1 >= $2 then 'failed' else 'returned' end,
