@@ -45,6 +45,7 @@ pub(crate) async fn observe(
     };
     let id = RequestId::of(request.headers());
     let method = bounded(request.method());
+    let instance = instance(request.path());
     let span = tracing::info_span!(
         "request",
         otel.kind = "server",
@@ -73,7 +74,7 @@ pub(crate) async fn observe(
                     .requests
                     .with_label_values(&["unmatched", method, "500"])
                     .observe(began.elapsed().as_secs_f64());
-                return Err(ApiError::internal().for_request(&id.0).into());
+                return Err(panicked(&id, instance, origin).into());
             }
         },
     };
@@ -102,11 +103,26 @@ pub(crate) async fn observe(
     Ok(response)
 }
 
+/// What a handler that panicked is answered with. Its request is gone, so nothing is left to do for it later.
+fn panicked(id: &RequestId, instance: String, origin: Option<HeaderValue>) -> ApiError {
+    let mut headers = HeaderMap::new();
+    standard_headers(&mut headers, id);
+    if let Some(origin) = origin {
+        cors::allow(origin, &mut headers);
+    }
+    let error = ApiError::internal().for_request(&id.0, instance);
+    headers.into_iter().fold(error, |error, (name, value)| error.header(name, value))
+}
+
+fn instance(path: &str) -> String {
+    path.chars().take(INSTANCE_LONGEST).collect()
+}
+
 /// Errors of ours are rendered with their path; those of the framework are translated by their status.
 fn render_problem(response: ServiceResponse<BoxBody>, id: &RequestId) -> ServiceResponse<BoxBody> {
     let Some(error) = response.response().error() else { return response };
     let problem = error.as_error::<ApiError>().cloned().unwrap_or_else(|| translate(response.status()));
-    let instance: String = response.request().path().chars().take(INSTANCE_LONGEST).collect();
+    let instance = instance(response.request().path());
     let closes = response.headers().get(header::CONNECTION).is_some_and(|value| value == "close");
     let body = problem.render(&id.0, &instance);
     response.map_body(|head, _| {

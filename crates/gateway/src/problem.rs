@@ -147,7 +147,8 @@ struct Problem {
     detail: String,
     members: Map<String, Value>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    request_id: Option<String>,
+    /// Of the request, where the observer is passed by.
+    request: Option<(String, String)>,
 }
 
 impl fmt::Display for ApiError {
@@ -159,7 +160,7 @@ impl fmt::Display for ApiError {
 impl ApiError {
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         let (members, headers) = (Map::new(), Vec::new());
-        Self(Box::new(Problem { code, detail: detail.into(), members, headers, request_id: None }))
+        Self(Box::new(Problem { code, detail: detail.into(), members, headers, request: None }))
     }
 
     /// Adds a member to the problem.
@@ -178,8 +179,9 @@ impl ApiError {
         self.header(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
-    pub(crate) fn for_request(mut self, id: &str) -> Self {
-        self.0.request_id = Some(id.to_owned());
+    /// Whole by itself: with the request's id and path.
+    pub(crate) fn for_request(mut self, id: &str, instance: String) -> Self {
+        self.0.request = Some((id.to_owned(), instance));
         self
     }
 
@@ -288,8 +290,8 @@ impl ResponseError for ApiError {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         // The observer renders the body anew with the path; this one is for errors that pass it by.
-        let request_id = self.0.request_id.as_deref().unwrap_or_default();
-        response.set_body(actix_web::body::BoxBody::new(self.render(request_id, "")))
+        let (id, instance) = self.0.request.as_ref().map_or(("", ""), |(id, instance)| (id, instance));
+        response.set_body(actix_web::body::BoxBody::new(self.render(id, instance)))
     }
 }
 

@@ -2,28 +2,30 @@
 
 use crate::contract;
 use crate::faults::{FaultyGenerations, FaultyLimiter};
+use crate::gone::{Gone, Nothing};
 use crate::laying_aside::LaysAside;
+use crate::pool::Pool;
 use conformance::Fixture;
-use conformance::fixture::an_output;
+use conformance::fixture::{a_request, an_output};
 use domain::account::Overrides;
+use domain::admission::Submission;
 use domain::api_key::{ApiKey, KeyLabel};
 use domain::event::Change;
-use domain::ids::{AccountId, GenerationId, KeyId, TokenId, WorkerId};
+use domain::ids::{AccountId, GenerationId, KeyId, WorkerId};
 use domain::lease::Held;
 use domain::ports::accounts::{NewAccount, NewKey, TopUp};
-use domain::ports::pool::PoolError;
+use domain::ports::generations::Submitted;
 use domain::ports::work::Applied;
-use domain::ports::{Accounts, Backends, Doorbell, LedgerClock, Scaling, TokenAdmin};
+use domain::ports::{Accounts, Backends, Doorbell, Generations, LedgerClock, Scaling, TokenAdmin};
 use domain::scaling::{Inputs, Policy, Standing, decide};
 use domain::tier::{Tier, Tiers};
-use domain::token::{ImportOutcome, PoolStats, TokenImport, TokenState, TokenView};
 use gateway::{Apart, Gateway, Settings};
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -35,6 +37,7 @@ pub(crate) const SYSTEM_KEY: &str = "system-key-of-the-tests-0123456789";
 #[derive(Default)]
 struct Unlike {
     apart: Option<Apart>,
+    gone: Option<Gone>,
 }
 
 /// One gateway and its world. Dropping it stops the gateway.
@@ -70,6 +73,18 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// As it came over a connection that was closed after it.
+    #[track_caller]
+    pub(crate) fn parse(heard: &str) -> Self {
+        let (head, text) = heard.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {heard}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let named = lines.map(|line| line.split_once(": ").unwrap());
+        let headers =
+            named.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())).collect();
+        Self { status, headers, body: serde_json::from_str(text).unwrap_or(Value::Null), text: text.to_owned() }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -130,6 +145,10 @@ impl Call {
 
     pub(crate) fn json(self, body: &Value) -> Self {
         Self(self.0.header("content-type", "application/json").body(body.to_string()))
+    }
+
+    pub(crate) fn text(self, body: &'static str) -> Self {
+        Self(self.0.header("content-type", "text/plain").body(body))
     }
 
     pub(crate) fn raw(self, body: impl Into<Vec<u8>>) -> Self {
@@ -198,6 +217,11 @@ impl App {
         self.another_with(Unlike::default())
     }
 
+    /// Another whose ledger and pool know keys and nothing else.
+    pub(crate) fn without(&self, gone: Gone) -> Self {
+        self.another_with(Unlike { gone: Some(gone), ..Unlike::default() })
+    }
+
     fn another_with(&self, unlike: Unlike) -> Self {
         Self::on(self.folder.clone(), self.ledger.clone(), self.laid_aside.clone(), unlike, |_| {})
     }
@@ -207,7 +231,7 @@ impl App {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let apart = Some(Apart { listener, ops: ops("apart") });
-        (self.another_with(Unlike { apart }), url)
+        (self.another_with(Unlike { apart, ..Unlike::default() }), url)
     }
 
     fn on(
@@ -220,7 +244,7 @@ impl App {
         let doorbell: Arc<dyn Doorbell> = laid_aside.clone();
         let generations = Arc::new(FaultyGenerations::around(ledger.clone()));
         let limiter = Arc::new(FaultyLimiter::around(embedded::limiter::InProcessLimiter::new()));
-        let backends = Backends {
+        let mut backends = Backends {
             accounts: ledger.clone(),
             operators: ledger.clone(),
             generations: generations.clone(),
@@ -239,8 +263,15 @@ impl App {
         settings.http_workers = 1;
         change(&mut settings);
         let registry = prometheus::Registry::new();
-        let token_admin: Arc<dyn TokenAdmin> = Arc::new(Pool::default());
-        let Unlike { apart } = unlike;
+        let mut token_admin: Arc<dyn TokenAdmin> = Arc::new(Pool::default());
+        let Unlike { apart, gone } = unlike;
+        if let Some(gone) = gone {
+            let nothing = Arc::new(Nothing { keys: ledger.clone(), bell: doorbell.clone(), gone });
+            (backends.accounts, backends.operators) = (nothing.clone(), nothing.clone());
+            (backends.generations, backends.work) = (nothing.clone(), nothing.clone());
+            (backends.scaling, backends.doorbell) = (nothing.clone(), nothing.clone());
+            token_admin = nothing;
+        }
         let ops = ops("alive");
         let gateway = Gateway { settings, backends, token_admin, ops, apart, registry: registry.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -367,6 +398,23 @@ impl App {
         }
     }
 
+    /// Straight into the ledger, past all that a gateway refuses.
+    pub(crate) async fn submit_past_the_gateway(&self, account_id: AccountId) -> GenerationId {
+        let id = GenerationId::new(self.ledger.now(), rand::random());
+        let submission = Submission {
+            id,
+            account_id,
+            request: a_request("rain"),
+            cancel_after: Duration::from_secs(3_600),
+            idempotency: None,
+            retry_of: None,
+            trace: None,
+        };
+        let outcomes = self.ledger.submit(&[submission]).await.unwrap();
+        assert!(matches!(outcomes.as_slice(), [Submitted::Accepted(_)]), "{outcomes:?}");
+        id
+    }
+
     /// Shuts down and waits until the gateway is gone.
     pub(crate) async fn stop(&self) {
         self.shutdown.cancel();
@@ -379,79 +427,6 @@ fn ops(says: &'static str) -> gateway::Ops {
     Arc::new(move |service| {
         service.route("/healthz", actix_web::web::get().to(move || async move { says }));
     })
-}
-
-/// A pool without an upstream.
-#[derive(Default)]
-struct Pool {
-    tokens: Mutex<Vec<(String, TokenView)>>,
-}
-
-impl Pool {
-    fn set(&self, id: TokenId, state: TokenState) -> Option<TokenView> {
-        let mut tokens = self.tokens.lock().unwrap();
-        let (_, token) = tokens.iter_mut().find(|(_, token)| token.id == id)?;
-        token.state = state;
-        Some(token.clone())
-    }
-}
-
-#[async_trait::async_trait]
-impl TokenAdmin for Pool {
-    async fn import(&self, imported: Vec<TokenImport>) -> Result<Vec<ImportOutcome>, PoolError> {
-        use secrecy::ExposeSecret;
-        let mut tokens = self.tokens.lock().unwrap();
-        let outcome = |import: TokenImport| {
-            let secret = import.secret.expose_secret().to_owned();
-            if let Some((_, known)) = tokens.iter().find(|(known, _)| *known == secret) {
-                return ImportOutcome::Duplicate(known.id);
-            }
-            if tokens.len() >= 3 {
-                return ImportOutcome::PoolFull;
-            }
-            let created_at = "2026-11-24T10:00:00Z".parse().unwrap();
-            let id = TokenId::new(created_at, rand::random());
-            let view = TokenView {
-                id,
-                label: import.label,
-                state: TokenState::Usable,
-                until: None,
-                reason: None,
-                max_concurrency: import.max_concurrency.unwrap_or(10),
-                requests_per_minute: import.requests_per_minute,
-                leased: 0,
-                expires_at: import.expires_at,
-                created_at,
-            };
-            tokens.push((secret, view));
-            ImportOutcome::Imported(id)
-        };
-        Ok(imported.into_iter().map(outcome).collect())
-    }
-
-    async fn list(&self) -> Result<Vec<TokenView>, PoolError> {
-        Ok(self.tokens.lock().unwrap().iter().map(|(_, token)| token.clone()).collect())
-    }
-
-    async fn disable(&self, id: TokenId) -> Result<Option<TokenView>, PoolError> {
-        Ok(self.set(id, TokenState::Disabled))
-    }
-
-    async fn reinstate(&self, id: TokenId) -> Result<Option<TokenView>, PoolError> {
-        Ok(self.set(id, TokenState::Usable))
-    }
-
-    async fn delete(&self, id: TokenId) -> Result<Option<()>, PoolError> {
-        let mut tokens = self.tokens.lock().unwrap();
-        let before = tokens.len();
-        tokens.retain(|(_, token)| token.id != id);
-        Ok((tokens.len() < before).then_some(()))
-    }
-
-    async fn stats(&self) -> Result<PoolStats, PoolError> {
-        let usable = self.tokens.lock().unwrap().len() as u32;
-        Ok(PoolStats { min: 2, max: 3, usable, ..PoolStats::default() })
-    }
 }
 
 /// What changes with every run is replaced, so that the rest can be compared.

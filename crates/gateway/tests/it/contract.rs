@@ -25,7 +25,8 @@ pub(crate) fn resolve(value: &'static Value) -> &'static Value {
     }
 }
 
-fn matches(template: &str, path: &str) -> bool {
+/// Whether a path is one of these.
+pub(crate) fn matches(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
     let fits = |(part, given): (&&str, &&str)| part == given || (part.starts_with('{') && !given.is_empty());
     template.len() == path.len() && template.iter().zip(&path).all(fits)

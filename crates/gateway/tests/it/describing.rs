@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-const EXAMPLES: &str = include_str!("../../src/openapi/examples.json");
+pub(crate) const EXAMPLES: &str = include_str!("../../src/openapi/examples.json");
 
 #[test]
 fn the_document_in_the_repository_is_the_served_one() {

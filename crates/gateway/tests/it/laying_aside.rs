@@ -40,6 +40,10 @@ impl LaysAside {
         id
     }
 
+    pub(crate) fn empty(&self) {
+        self.drawer.lock().unwrap().clear();
+    }
+
     fn end(&self, id: Uuid) -> Result<u32, DoorbellError> {
         let mut drawer = self.drawer.lock().unwrap();
         let found = drawer.iter().position(|letter| letter.id == id);

@@ -326,7 +326,9 @@ async fn a_handler_that_panics_is_an_internal_error() {
     let id = customer.submitted("rain").await;
     app.generations.fail(crate::faults::Fault::Panics, 1);
     let answer = customer.get("/v1/generations").await;
-    assert_eq!((answer.status.as_u16(), answer.code()), (500, "internal"), "{}", answer.text);
+    answer.is_problem(500, "internal");
+    assert_eq!(answer.body["instance"], "/v1/generations");
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     customer.get("/v1/generations").await.is(200);
     // Where reads are shared, whoever shared the one that panicked is told to come again.
     app.generations.fail(crate::faults::Fault::Panics, 1);
