@@ -109,7 +109,7 @@ async fn look(connection: &mut PgConnection, batch: &[Submission], accounts: &[U
         .iter()
         .filter_map(|item| item.idempotency.as_ref().map(|key| (item.account_id.uuid(), key.key.clone())))
         .unzip();
-    // A key whose generation retention has removed has nothing left to replay.
+    // A key whose generation retention has removed has nothing left to replay. Each key is looked up by itself: by age there are a day's.
     let row = sqlx::query!(
         r#"select now() as "now!", s.paused, coalesce(s.dry_until > now(), false) as "dry!",
                   greatest(s.greatest_tag,
@@ -122,7 +122,8 @@ async fn look(connection: &mut PgConnection, batch: &[Submission], accounts: &[U
                select coalesce(array_agg(i.account_id), '{}') as account, coalesce(array_agg(i.key), '{}') as key,
                       coalesce(array_agg(i.fingerprint), '{}') as fingerprint, coalesce(array_agg(i.generation_id), '{}') as generation
                from unnest($2::uuid[], $3::text[]) as wanted (account_id, key)
-               join idempotency_keys i on i.account_id = wanted.account_id and i.key = wanted.key
+               cross join lateral (
+                   select * from idempotency_keys where account_id = wanted.account_id and key = wanted.key limit 1) i
                where i.created_at > now() - interval '24 hours' and exists (select from generations g where g.id = i.generation_id)) k
            cross join (
                select coalesce(array_agg(a.id), '{}') as account, coalesce(array_agg(l.tag), '{}') as tag
