@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) phase: Phase,
     /// When the upstream was first called, as near as this process knows.
     pub(crate) begun: Instant,
+    /// The call that submits it has begun, or is just about to.
+    pub(crate) called: bool,
     /// A poll, or a step of its closing, is under way.
     pub(crate) busy: bool,
     /// Look again soon: something happened while it was busy.
@@ -84,6 +86,7 @@ impl Entry {
             attempts: 1,
             phase,
             begun: now,
+            called: false,
             busy: false,
             again: false,
             closing: false,
@@ -148,6 +151,17 @@ impl Hand {
     pub(crate) fn remove(&self, held: Held) -> Option<Entry> {
         let mut map = self.lock();
         if map.get(&held.id).is_some_and(|entry| entry.fence == held.fence) { map.remove(&held.id) } else { None }
+    }
+
+    /// Takes what is still being submitted out of the hands of whoever does; their answers come too late from then on.
+    pub(crate) fn take_submissions(&self) -> Vec<(Held, Entry)> {
+        let mut map = self.lock();
+        let submitting = map.iter_mut().filter(|(_, entry)| entry.phase == Phase::Submitting);
+        let taken = submitting.map(|(id, entry)| {
+            entry.phase = Phase::Ending;
+            (Held { id: *id, fence: entry.fence }, entry.clone())
+        });
+        taken.collect()
     }
 
     /// What renders under this token.

@@ -64,19 +64,24 @@ impl Pace {
         Waiting(self.clone())
     }
 
-    /// Waits for the next cell and takes it.
-    async fn cell(&self) {
+    /// Waits for the next cell and takes it; `false` where `may` says that there is no more to wait for.
+    async fn cell<F: Future<Output = bool>>(&self, may: impl Fn() -> F) -> bool {
         let _first = self.line.lock().await;
-        while let Err(not_until) = self.limiter.check() {
-            tokio::time::sleep(not_until.wait_time_from(self.clock.now())).await;
+        while may().await {
+            match self.limiter.check() {
+                Ok(()) => return true,
+                Err(not_until) => tokio::time::sleep(not_until.wait_time_from(self.clock.now())).await,
+            }
         }
+        false
     }
 }
 
 impl Waiting {
-    /// Waits in line for a start, and starts. Given up (dropped) before that, it costs none.
-    pub(crate) async fn start(self) {
-        self.0.cell().await;
+    /// Waits in line for a start, and starts. What is started has to follow at once, or several would go together: so whoever stands first
+    /// waits until it `may`, and only then takes the start. Given up (dropped) before that, it costs none.
+    pub(crate) async fn start<F: Future<Output = bool>>(self, may: impl Fn() -> F) -> bool {
+        self.0.cell(may).await
     }
 }
 
@@ -90,6 +95,7 @@ impl Drop for Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::ready;
 
     /// The most starts within any window of a second, and all within the time watched, for a limiter that is always asked.
     fn saturated(per_second: u32) -> (usize, f64) {
@@ -121,10 +127,11 @@ mod tests {
     #[tokio::test]
     async fn a_wait_that_is_given_up_costs_no_start() {
         let pace = Arc::new(Pace::new(1, Arc::new(Notify::new())));
-        pace.enter().start().await;
+        assert!(pace.enter().start(|| ready(true)).await);
         let waiting = pace.enter();
         assert_eq!(pace.room(), 0);
-        assert!(tokio::time::timeout(Duration::from_millis(5), waiting.start()).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(5), waiting.start(|| ready(true))).await.is_err());
         assert_eq!(pace.room(), 1);
+        assert!(!pace.enter().start(|| ready(false)).await);
     }
 }

@@ -7,12 +7,12 @@ use crate::pace::Waiting;
 use crate::settle::Write;
 use crate::suspects::Suspect;
 use crate::{tokens, trace};
-use domain::generation::{ErrorCode, GenerationError, Output};
-use domain::ids::TokenId;
+use domain::generation::{GenerationError, Output};
+use domain::ids::{LeaseId, TokenId};
 use domain::lease::{Held, LeaseRef};
 use domain::ports::upstream::{UpstreamAnswer, UpstreamError, UpstreamJob};
 use domain::ports::work::{Accepted, Claimed, PutBack, Settlement};
-use domain::retry::{self, CRASHES_MOST, Failure, SAME_TOKEN_MOST, Verdict};
+use domain::retry::{self, Failure, SAME_TOKEN_MOST, Verdict};
 use domain::token::LeaseOutcome;
 use futures::FutureExt;
 use opentelemetry::trace::SpanContext;
@@ -64,7 +64,8 @@ pub(crate) fn begin(
         if work.catch_unwind().await.is_err() {
             inc.metrics.panics.inc();
             tracing::error!(generation_id = %held.id, "a submission panicked");
-            let error = UpstreamError::Unavailable("this service failed while submitting".into());
+            // The call may have been under way: the upstream may have taken it.
+            let error = UpstreamError::Unclear("this service failed while submitting".into());
             refused(&inc, &claimed, &error).await;
         }
         drop((slot, suspect));
@@ -73,23 +74,21 @@ pub(crate) fn begin(
 
 async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString, waiting: Waiting) {
     let held = claimed.held;
-    if claimed.crashes >= CRASHES_MOST {
-        let message = format!("Its worker died {} times while submitting it.", claimed.crashes);
-        return fail(inc, held, GenerationError::new(ErrorCode::AttemptsExhausted, message), LeaseOutcome::Abandoned)
-            .await;
-    }
-    tokio::select! {
-        biased;
-        () = inc.signals.lost.cancelled() => return,
-        () = inc.signals.draining.cancelled() => return hand_back(inc, held, Duration::ZERO, LeaseOutcome::Abandoned).await,
-        () = waiting.start() => {}
-    }
     let (secret, keeping) = match claimed.in_doubt {
         Some(token) if token != claimed.lease.token_id && claimed.attempts <= SAME_TOKEN_MOST => {
-            same_token(inc, held, token).await.unwrap_or((secret, None))
+            let Some(found) = unless_it_ends(inc, held, same_token(inc, held, token)).await else { return };
+            found.unwrap_or((secret, None))
         }
         _ => (secret, None),
     };
+    tokens::kept(inc, keeping, call(inc, claimed, secret, waiting)).await;
+}
+
+/// Its start, and the call. Nothing that takes its time may come between the two.
+async fn call(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString, waiting: Waiting) {
+    let held = claimed.held;
+    let start = waiting.start(|| inc.standing.stands(&inc.signals.lost));
+    let Some(true) = unless_it_ends(inc, held, start).await else { return };
     let seen = inc.hand.with(held, |entry| (entry.closing, entry.lease.token_id, entry.trace.clone()));
     let Some((closing, token, trace)) = seen else { return };
     if closing {
@@ -100,11 +99,13 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
         return hand_back(inc, held, ANOTHER_TOKEN, LeaseOutcome::Abandoned).await;
     }
     let job = UpstreamJob { id: held.id, request: claimed.request.clone(), callback_url: callback_url(inc, claimed) };
-    let begun = Instant::now();
-    inc.hand.with(held, |entry| entry.begun = begun);
-    let call = inc.call("submit", &trace, inc.upstream.submit(&secret, &job));
-    let answer = tokens::kept(inc, keeping, call).await;
-    match answer {
+    let begins = inc.hand.with(held, |entry| {
+        (entry.begun, entry.called) = (Instant::now(), true);
+        entry.phase == Phase::Submitting
+    });
+    // A drain that could not wait any longer has put it back.
+    let Some(true) = begins else { return };
+    match inc.call("submit", &trace, inc.upstream.submit(&secret, &job)).await {
         Ok(UpstreamAnswer::Accepted { upstream_id }) => accepted(inc, held, upstream_id).await,
         Ok(UpstreamAnswer::Completed { upstream_id, output }) => completed(inc, held, upstream_id, output).await,
         Err(CallError::Lost) => {}
@@ -116,6 +117,19 @@ async fn submit(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString,
     }
 }
 
+/// Waits, unless the incarnation ends before. In a drain it goes back.
+async fn unless_it_ends<T>(inc: &Incarnation, held: Held, wait: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = inc.signals.lost.cancelled() => None,
+        () = inc.signals.draining.cancelled() => {
+            hand_back(inc, held, Duration::ZERO, LeaseOutcome::Abandoned).await;
+            None
+        }
+        waited = wait => Some(waited),
+    }
+}
+
 /// Good until the generation's deadline, and the same in every repeat: an upstream that compares the bodies under one key finds no other.
 fn callback_url(inc: &Incarnation, claimed: &Claimed) -> Option<String> {
     let at = inc.settings.called_back_at.as_ref()?;
@@ -124,11 +138,7 @@ fn callback_url(inc: &Incarnation, claimed: &Claimed) -> Option<String> {
 
 /// The repeat of a submission in doubt belongs to the token that it went out with: idempotency keys are probably per token. Where the
 /// pool cannot give that one, the claimed one has to do.
-async fn same_token(
-    inc: &Incarnation,
-    held: Held,
-    token: TokenId,
-) -> Option<(SecretString, Option<domain::ids::LeaseId>)> {
+async fn same_token(inc: &Incarnation, held: Held, token: TokenId) -> Option<(SecretString, Option<LeaseId>)> {
     let lease = tokens::this_one(inc, token).await?;
     let used = LeaseRef { lease_id: lease.lease_id, token_id: lease.token_id };
     inc.hand.with(held, |entry| {
@@ -139,14 +149,9 @@ async fn same_token(
 }
 
 async fn accepted(inc: &Incarnation, held: Held, upstream_id: String) {
-    let lease = inc.hand.with(held, |entry| {
-        entry.upstream_id = Some(upstream_id.clone());
-        entry.phase = Phase::Accepted;
-        entry.lease
-    });
-    if let Some(lease) = lease {
-        inc.write(Write::Rendering(Accepted { held, upstream_id, lease })).await;
-    }
+    let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Accepted) else { return };
+    inc.hand.with(held, |entry| entry.upstream_id = Some(upstream_id.clone()));
+    inc.write(Write::Rendering(Accepted { held, upstream_id, lease: entry.lease })).await;
 }
 
 async fn completed(inc: &Incarnation, held: Held, upstream_id: String, output: Output) {

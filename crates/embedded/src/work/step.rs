@@ -18,7 +18,7 @@ use uuid::Uuid;
 /// Rows a step moves at most.
 const MOST: i64 = 1_000;
 const DIED: &str = "The worker died while it was submitting.";
-const POISON: &str = "The workers that submitted it died, one after the other.";
+const POISON: &str = "Every worker that tried it died.";
 
 /// Every worker's step is the same: whose it is does not matter to the one writer.
 pub(super) async fn step(ledger: &Ledger, _worker: WorkerId, report: StepReport) -> Outcome<Stepped> {

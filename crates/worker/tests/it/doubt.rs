@@ -1,10 +1,12 @@
 //! Submissions whose answer was lost: repeated with the same token and key, rendered once, charged once.
 
+use crate::hooked::hook;
 use crate::stage::{Stage, fault, script, settings};
 use domain::state::Stage as At;
 use serde_json::json;
 use simulator::{FailRule, FaultKind, Script};
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -48,6 +50,27 @@ async fn silence_is_given_up_in_time_and_found_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_drips_is_given_up_in_time_and_found_again() {
     is_given_up_in_time_and_found_again(FaultKind::SlowDrip).await;
+}
+
+/// Whatever fails here while the upstream answers, its answer is as good as lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_submission_that_panics_is_repeated_with_the_same_token_and_key() {
+    let mut stage = Stage::new(script(0.5), 30).await;
+    let answers = AtomicUsize::new(0);
+    hook(&mut stage, || (), move || assert!(answers.fetch_add(1, Ordering::SeqCst) >= 6, "on purpose"));
+    let worker = stage.worker(settings());
+    let ids = stage.submit(6).await;
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
+    assert_eq!(worker.metric("son1k_worker_panics_total", None), 6.0);
+    let (mut tokens, mut renders) = (HashMap::<_, HashSet<_>>::new(), HashSet::new());
+    for seen in stage.calls("generate").await {
+        tokens.entry(seen.key).or_default().insert(seen.token);
+        renders.insert(seen.upstream_id);
+    }
+    assert!(tokens.len() == 6 && tokens.values().all(|of_one| of_one.len() == 1), "{tokens:?}");
+    assert_eq!(renders.len(), 6, "each was rendered once");
+    stage.assert_all_is_over().await;
+    worker.stop().await;
 }
 
 /// A token that never answers may not sink what went out with it.

@@ -1,8 +1,13 @@
 //! Workers that die, are thought dead, and drain.
 
-use crate::stage::{Stage, script, settings};
+use crate::flaky::{Flaky, Losses};
+use crate::stage::{Seen, Stage, script, settings};
+use domain::lease::Held;
+use domain::ports::work::{PutBack, StepReport};
 use domain::state::Stage as At;
 use simulator::Script;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use worker::Settings;
 
@@ -62,7 +67,7 @@ async fn a_worker_that_was_thought_dead_begins_anew_and_ends_everything_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_hands_back_what_was_not_submitted_and_leaves_what_renders() {
     let stage = Stage::new(Script { latency_ms: 300, ..script(3.0) }, 3).await;
-    // Two starts a second: most of what it claims waits for its start.
+    // With eight starts a second, some of what it claims waits for its start.
     let slow = Settings { starts_per_second: 8, lease: Duration::from_secs(30), ..settings() };
     let leaving = stage.worker(slow);
     let ids = stage.submit(12).await;
@@ -92,6 +97,46 @@ async fn a_drain_does_not_wait_for_a_hanging_upstream() {
     stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
     let took = worker.stop().await;
     assert!(took < Duration::from_secs(5), "{took:?}");
+    // Nobody died of it: what it was submitting went back in doubt.
+    let idler = stage.idler().await;
+    stage.backends.work.step(idler, StepReport::default()).await.unwrap();
+    let claimed = stage.claim(idler, 2).await;
+    let counts: Vec<_> = claimed.iter().map(|c| (c.crashes, c.attempts, c.in_doubt.is_some())).collect();
+    assert_eq!(counts, [(0, 1, true); 2]);
+    let back: Vec<_> = claimed.iter().map(|claimed| untried(claimed.held)).collect();
+    stage.backends.work.put_back(idler, &back).await.unwrap();
+    stage.rescript(serde_json::json!({"fail": []})).await;
+    let other = stage.worker(settings());
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
+    let mut calls = stage.calls("generate").await;
+    assert_eq!(calls.len(), 4, "each twice");
+    calls.sort_by(|a, b| a.key.cmp(&b.key));
+    for of_one in calls.chunks(2) {
+        let same = |name: fn(&Seen) -> &str| name(&of_one[0]) == name(&of_one[1]);
+        assert!(same(|seen| &seen.key) && same(|seen| &seen.token) && same(|seen| &seen.upstream_id), "{of_one:?}");
+    }
+    other.stop().await;
+}
+
+fn untried(held: Held) -> PutBack {
+    PutBack { held, after: Duration::ZERO, uses_attempt: false, error: None, in_doubt: None }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_drain_did_not_wait_for_changes_nothing() {
+    let mut stage = Stage::new(Script { latency_ms: 700, ..script(60.0) }, 2).await;
+    let losses = Arc::new(Losses::default());
+    // The answer comes while the ledger is busy with what the drain puts back.
+    losses.put_back_takes.store(900, Ordering::SeqCst);
+    stage.backends.work = Arc::new(Flaky { inner: stage.backends.work.clone(), losses });
+    let worker = stage.worker(Settings { drain: Duration::from_millis(200), ..settings() });
+    let ids = stage.submit(2).await;
+    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
+    let registry = worker.registry.clone();
+    worker.stop().await;
+    assert_eq!(crate::stage::metric(&registry, "son1k_worker_stale_writes_total", None), 0.0);
+    let left = stage.show(&ids).await;
+    assert!(left.iter().all(|g| g.stage == Some(At::Backlog)), "{:?}", left.iter().map(|g| g.stage));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

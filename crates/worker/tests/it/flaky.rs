@@ -9,7 +9,7 @@ use domain::ports::work::{
     WorkerView,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Losses {
     pub(crate) claims_asked: AtomicU32,
     /// How many of the next renewals fail.
     pub(crate) renewals: AtomicU32,
+    /// How long it takes to put something back, in milliseconds.
+    pub(crate) put_back_takes: AtomicU64,
 }
 
 pub(crate) struct Flaky {
@@ -75,6 +77,7 @@ impl Work for Flaky {
     }
 
     async fn put_back(&self, worker: WorkerId, items: &[PutBack]) -> Result<Vec<Applied>, StoreError> {
+        tokio::time::sleep(Duration::from_millis(self.losses.put_back_takes.load(Ordering::SeqCst))).await;
         self.inner.put_back(worker, items).await
     }
 

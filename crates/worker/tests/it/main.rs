@@ -12,6 +12,7 @@ mod fairness;
 mod faults;
 mod flaky;
 mod flow;
+mod hooked;
 mod outage;
 mod pacing;
 mod poison;

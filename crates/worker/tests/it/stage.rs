@@ -4,10 +4,12 @@ use crate::tokens::FixedTokens;
 use domain::account::Overrides;
 use domain::admission::Submission;
 use domain::generation::Generation;
-use domain::ids::{AccountId, GenerationId};
+use domain::ids::{AccountId, GenerationId, LeaseId, TokenId, WorkerId};
+use domain::lease::LeaseRef;
 use domain::ports::accounts::{NewAccount, Usage};
 use domain::ports::doorbell::Heard;
 use domain::ports::generations::{Scope, Submitted};
+use domain::ports::work::{Claimed, NewWorker};
 use domain::ports::{Backends, StoreError, Upstream};
 use domain::request::{Draft, GenerationRequest};
 use domain::state::Status;
@@ -54,18 +56,22 @@ impl Running {
     }
 
     pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
-        let families = self.registry.gather();
-        let family = families.iter().find(|family| family.name() == name).expect("a documented metric");
-        let fits = |metric: &&prometheus::proto::Metric| {
-            label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
-        };
-        let value = |metric: &prometheus::proto::Metric| {
-            metric.get_counter().get_value()
-                + metric.get_gauge().get_value()
-                + metric.get_histogram().get_sample_count() as f64
-        };
-        family.get_metric().iter().filter(fits).map(value).sum()
+        metric(&self.registry, name, label)
     }
+}
+
+pub(crate) fn metric(registry: &prometheus::Registry, name: &str, label: Option<&str>) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name).expect("a documented metric");
+    let fits = |metric: &&prometheus::proto::Metric| {
+        label.is_none_or(|label| metric.get_label().iter().any(|pair| pair.value() == label))
+    };
+    let value = |metric: &prometheus::proto::Metric| {
+        metric.get_counter().get_value()
+            + metric.get_gauge().get_value()
+            + metric.get_histogram().get_sample_count() as f64
+    };
+    family.get_metric().iter().filter(fits).map(value).sum()
 }
 
 /// One call as the simulator logged it.
@@ -284,6 +290,25 @@ impl Stage {
             assert!(!generation.output.as_ref().unwrap().tracks.is_empty());
         }
         all
+    }
+
+    /// A worker that the ledger knows and that does nothing by itself.
+    pub(crate) async fn idler(&self) -> WorkerId {
+        let id = WorkerId::new(self.backends.clock.now(), rand::random());
+        let lease = Duration::from_secs(60);
+        let new = NewWorker { id, name: "idle".into(), version: "0.1.0".into(), slots: 1, lease };
+        self.backends.work.register(new).await.unwrap();
+        id
+    }
+
+    /// What the ledger gives to a worker with so many leases of the first token.
+    pub(crate) async fn claim(&self, worker: WorkerId, count: usize) -> Vec<Claimed> {
+        let lease = || LeaseRef {
+            lease_id: LeaseId::from_uuid(uuid::Uuid::from_u128(rand::random())),
+            token_id: TokenId::from_uuid(uuid::Uuid::from_u128(1)),
+        };
+        let leases: Vec<_> = std::iter::repeat_with(lease).take(count).collect();
+        self.backends.work.claim(worker, &leases).await.unwrap()
     }
 
     pub(crate) async fn usage(&self) -> Usage {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 #[derive(Default)]
@@ -20,6 +21,8 @@ struct Book {
     outcomes: Vec<LeaseOutcome>,
     refused: Vec<usize>,
     dry: bool,
+    /// Until then nobody is handed out a particular token.
+    stalled_until: Option<Instant>,
 }
 
 pub(crate) struct FixedTokens {
@@ -53,6 +56,11 @@ impl FixedTokens {
         self.book.lock().unwrap().dry = dry;
     }
 
+    /// Whoever asks for a particular token waits, and all of them are answered together in the end.
+    pub(crate) fn stall(&self, wait: Duration) {
+        self.book.lock().unwrap().stalled_until = Some(Instant::now() + wait);
+    }
+
     pub(crate) fn released(&self, wanted: impl Fn(&LeaseOutcome) -> bool) -> usize {
         self.book.lock().unwrap().outcomes.iter().filter(|outcome| wanted(outcome)).count()
     }
@@ -78,6 +86,10 @@ impl FixedTokens {
 #[async_trait]
 impl TokenLeases for FixedTokens {
     async fn acquire(&self, request: AcquireRequest) -> Result<Acquired, PoolError> {
+        let stalled_until = self.book.lock().unwrap().stalled_until;
+        if let (Wanted::Token(_), Some(until)) = (&request.wanted, stalled_until) {
+            tokio::time::sleep_until(until).await;
+        }
         let mut book = self.book.lock().unwrap();
         let leases: Vec<_> = match request.wanted {
             _ if book.dry => Vec::new(),
