@@ -47,6 +47,10 @@ pub(crate) fn start(entry: &mut Entry, id: GenerationId) -> Option<Held> {
 /// One step of it; answers when the next is due, `None` at its end.
 pub(crate) async fn tell_upstream(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
     let Some(upstream_id) = entry.upstream_id.clone() else { return done(inc, held, LeaseOutcome::Abandoned).await };
+    if inc.refused.revoked(entry.lease.token_id) {
+        // Nobody can tell the upstream any more.
+        return done(inc, held, LeaseOutcome::Abandoned).await;
+    }
     let Some(secret) = tokens::secret_of(inc, held, &entry).await else { return failed(inc, held).await };
     if entry.told_upstream {
         return watch(
@@ -66,7 +70,7 @@ pub(crate) async fn tell_upstream(inc: &Incarnation, held: Held, entry: Entry) -
             });
             Some(Duration::ZERO)
         }
-        Err(error) => call_failed(inc, held, error).await,
+        Err(error) => call_failed(inc, held, &entry, error).await,
     }
 }
 
@@ -74,18 +78,21 @@ async fn watch(inc: &Incarnation, held: Held, entry: &Entry, seen: Result<Progre
     match seen {
         Ok(Progress::Rendering { .. }) if entry.begun.elapsed() < WATCHED_LONGEST => Some(WATCH_EVERY),
         Ok(_) => done(inc, held, LeaseOutcome::Ok).await,
-        Err(error) => call_failed(inc, held, error).await,
+        Err(error) => call_failed(inc, held, entry, error).await,
     }
 }
 
-async fn call_failed(inc: &Incarnation, held: Held, error: CallError) -> Option<Duration> {
+async fn call_failed(inc: &Incarnation, held: Held, entry: &Entry, error: CallError) -> Option<Duration> {
     match error {
         CallError::Lost => None,
         CallError::Shut(pause) => Some(pause + BACKOFF_LONGEST.mul_f64(rand::random())),
         CallError::Upstream(UpstreamError::Rejected(_) | UpstreamError::Moderated(_)) => {
             done(inc, held, LeaseOutcome::Ok).await
         }
-        CallError::Upstream(UpstreamError::Unauthorized) => done(inc, held, LeaseOutcome::Unauthorized).await,
+        CallError::Upstream(UpstreamError::Unauthorized) => {
+            inc.revoked(held, entry.lease);
+            done(inc, held, LeaseOutcome::Abandoned).await
+        }
         CallError::Upstream(_) => failed(inc, held).await,
     }
 }

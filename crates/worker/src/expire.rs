@@ -16,11 +16,10 @@ pub(crate) async fn run(inc: &Incarnation) {
     if expired.is_empty() {
         return;
     }
-    count(inc, &expired).await;
     let mut notices = Vec::new();
-    for (change, owned) in expired {
-        inc.tell(change);
-        if owned {
+    for (change, owned) in &expired {
+        inc.tell(*change);
+        if *owned {
             close::asked(inc, change.id, None);
             notices.push(Notice::Closing(change.id));
         }
@@ -30,9 +29,10 @@ pub(crate) async fn run(inc: &Incarnation) {
         let outcome = if matches!(rang, Ok(Ok(()))) { "sent" } else { "failed" };
         inc.metrics.rings.with_label_values(&["notices", outcome]).inc();
     }
+    count(inc, &expired).await;
 }
 
-/// By tier, which the news does not carry. Counting is worth one look at the ledger, and no more.
+/// By tier, which the news does not carry. Counting is worth one look at the ledger, and no more; the news does not wait for it.
 async fn count(inc: &Incarnation, expired: &[(Change, bool)]) {
     let ids: Vec<_> = expired.iter().map(|(change, _)| change.id).collect();
     let seen = tokio::time::timeout(STORE_LIMIT, inc.backends.generations.show_many(&ids)).await;

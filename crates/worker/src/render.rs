@@ -81,15 +81,27 @@ fn begin(inc: &Incarnation, id: GenerationId, turn: u32) -> Option<(Held, Entry)
 
 /// Frees it for its next turn; with a pause it has one.
 fn end(inc: &Incarnation, held: Held, pause: Option<Duration>) {
-    let again = inc.hand.with(held, |entry| {
+    let next = inc.hand.with(held, |entry| {
         entry.busy = false;
-        std::mem::take(&mut entry.again)
+        if !std::mem::take(&mut entry.again) {
+            return pause;
+        }
+        if entry.phase != Phase::Rendering {
+            return Some(SOON);
+        }
+        let now = Instant::now();
+        let pause = rest(entry, now).max(SOON);
+        entry.called_back = Some(now + pause);
+        Some(pause)
     });
-    match (pause, again) {
-        (_, Some(true)) => inc.timer.schedule(&inc.hand, held, SOON),
-        (Some(pause), Some(false)) => inc.timer.schedule(&inc.hand, held, pause),
-        _ => {}
+    if let Some(pause) = next.flatten() {
+        inc.timer.schedule(&inc.hand, held, pause);
     }
+}
+
+/// Whoever has the address for callbacks may repeat them without end; that must not become calls of the upstream without end.
+fn rest(entry: &Entry, now: Instant) -> Duration {
+    entry.called_back.map_or(Duration::ZERO, |last| (last + CALLBACK_REST).saturating_duration_since(now))
 }
 
 /// One look; answers when the next one is due, or `None` when there is none.
@@ -136,10 +148,7 @@ async fn poll(inc: &Incarnation, held: Held, entry: Entry) -> Option<Duration> {
         Err(CallError::Lost) => None,
         Err(CallError::Shut(pause)) => Some(pause + inc.settings.poll_longest.mul_f64(rand::random::<f64>() / 2.0)),
         Err(CallError::Upstream(UpstreamError::Unauthorized)) => {
-            inc.report(held, entry.lease, LeaseOutcome::Unauthorized);
-            for other in inc.hand.rendering_under(entry.lease.token_id) {
-                inc.timer.schedule(&inc.hand, other, Duration::ZERO);
-            }
+            inc.revoked(held, entry.lease);
             with_another_token(inc, held).await
         }
         Err(CallError::Upstream(error)) => Some(poll_failed(inc, held, &entry, &error)),
@@ -158,17 +167,12 @@ async fn with_another_token(inc: &Incarnation, held: Held) -> Option<Duration> {
 
 /// The poll failed, not the render: it is asked again, up to the deadline that the ledger keeps.
 fn poll_failed(inc: &Incarnation, held: Held, entry: &Entry, error: &UpstreamError) -> Duration {
-    let outcome = match error {
-        UpstreamError::OutOfCredit => Some(LeaseOutcome::OutOfCredit),
-        UpstreamError::RateLimited { retry_after } => {
-            return after_failure(inc, held, Some(retry::clamp(*retry_after)));
-        }
-        _ => None,
-    };
-    if let (Some(outcome), false) = (outcome, entry.reported) {
-        inc.report(held, entry.lease, outcome);
+    if *error == UpstreamError::OutOfCredit && !entry.reported {
+        inc.report(held, entry.lease, LeaseOutcome::OutOfCredit);
     }
-    after_failure(inc, held, None)
+    let asked =
+        if let UpstreamError::RateLimited { retry_after } = error { Some(retry::clamp(*retry_after)) } else { None };
+    after_failure(inc, held, asked)
 }
 
 fn after_failure(inc: &Incarnation, held: Held, asked: Option<Duration>) -> Duration {
@@ -245,8 +249,7 @@ pub(crate) fn called_back(inc: &Incarnation, id: GenerationId) {
             entry.again = true;
         }
         let now = Instant::now();
-        // Whoever has the address may repeat it without end; that must not become calls of the upstream without end.
-        let rested = entry.called_back.map_or(Duration::ZERO, |last| CALLBACK_REST.saturating_sub(now - last));
+        let rested = rest(entry, now);
         let sooner = entry.phase == Phase::Rendering && !entry.busy && entry.due > now + rested + SOON;
         sooner.then(|| {
             entry.called_back = Some(now + rested);

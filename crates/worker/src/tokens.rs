@@ -38,6 +38,14 @@ impl Incarnation {
         self.refused.note(lease.token_id, outcome);
         self.release(lease.lease_id, outcome);
     }
+
+    /// The upstream has refused the token (401, 403): whatever renders under it here is looked at now, and begins anew with another one.
+    pub(crate) fn revoked(&self, held: Held, lease: LeaseRef) {
+        self.report(held, lease, LeaseOutcome::Unauthorized);
+        for other in self.hand.rendering_under(lease.token_id) {
+            self.timer.schedule(&self.hand, other, Duration::ZERO);
+        }
+    }
 }
 
 /// Gives leases back, all that gathered at once.
@@ -138,7 +146,7 @@ impl Refused {
         self.rest_of(token).is_some()
     }
 
-    /// Not to be polled with either.
+    /// Not to be called with at all.
     pub(crate) fn revoked(&self, token: TokenId) -> bool {
         self.rest_of(token).is_some_and(|rest| rest.revoked)
     }

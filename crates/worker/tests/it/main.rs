@@ -16,6 +16,7 @@ mod hooked;
 mod outage;
 mod pacing;
 mod poison;
+mod slow;
 mod stage;
 mod store;
 mod sunoapi;
