@@ -55,10 +55,11 @@ impl Metrics {
             }
         }
         for (direction, outcomes) in [
-            ("to_workers", ["sent", "failed"]),
-            ("to_gateways", ["sent", "failed"]),
-            ("notices", ["sent", "failed"]),
-            ("heard", ["rang", "missed"]),
+            ("to_workers", &["sent", "failed"][..]),
+            ("to_gateways", &["sent", "failed", "dropped"]),
+            ("notices", &["sent", "failed"]),
+            ("heard", &["rang", "missed"]),
+            ("called_back", &["ours", "not_ours"]),
         ] {
             for outcome in outcomes {
                 rings.with_label_values(&[direction, outcome]);

@@ -296,25 +296,28 @@ async fn persist<T: Kind>(inc: &Incarnation, items: &[T]) -> Vec<Written> {
     if items.is_empty() {
         return Vec::new();
     }
-    if let Some(written) = insist(inc, items).await {
+    let mut doubted = false;
+    if let Some(written) = insist(inc, items, &mut doubted).await {
         return written;
     }
     let mut apart = Vec::with_capacity(items.len());
     for item in items {
-        let alone = insist(inc, std::slice::from_ref(item)).await;
+        // A doubt about all of them is one about each; one about this is none about the next.
+        let mut doubted = doubted;
+        let alone = insist(inc, std::slice::from_ref(item), &mut doubted).await;
         apart.push(alone.and_then(|written| written.first().copied()).unwrap_or(Written::Impossible));
     }
     apart
 }
 
-/// `None`: repeating does not help.
-async fn insist<T: Kind>(inc: &Incarnation, items: &[T]) -> Option<Vec<Written>> {
-    let (mut pause, mut doubted) = (PAUSE_FIRST, false);
+/// `None`: repeating does not help. `doubted`: a try before may have been committed.
+async fn insist<T: Kind>(inc: &Incarnation, items: &[T], doubted: &mut bool) -> Option<Vec<Written>> {
+    let mut pause = PAUSE_FIRST;
     loop {
         match tokio::time::timeout(WRITE_LIMIT, T::write(&*inc.backends.work, inc.id, items)).await {
             Ok(Ok(applied)) if applied.len() == items.len() => {
                 let read = |applied| match applied {
-                    Applied::Stale if doubted => Written::StaleAfterDoubt,
+                    Applied::Stale if *doubted => Written::StaleAfterDoubt,
                     applied => Written::Applied(applied),
                 };
                 return Some(applied.into_iter().map(read).collect());
@@ -322,11 +325,11 @@ async fn insist<T: Kind>(inc: &Incarnation, items: &[T]) -> Option<Vec<Written>>
             Ok(Ok(_) | Err(StoreError::Corrupt(_))) => return None,
             Ok(Err(StoreError::Unavailable(reason))) => tracing::warn!(reason, "a write waits for the ledger"),
             Ok(Err(StoreError::InDoubt(reason))) => {
-                doubted = true;
+                *doubted = true;
                 tracing::warn!(reason, "a write is in doubt and is repeated");
             }
             Err(_) => {
-                doubted = true;
+                *doubted = true;
                 tracing::warn!("the ledger took too long over a write; it is repeated");
             }
         }

@@ -4,9 +4,11 @@
 //! well. The others of a claim go back before that one begins; others take them, or this worker does a little later.
 
 use crate::incarnation::Incarnation;
+use crate::settle::Write;
 use crate::step::STORE_LIMIT;
-use domain::ports::work::{Claimed, PutBack};
+use domain::ports::work::{Applied, Claimed, PutBack};
 use domain::retry::CRASHES_SUSPECT;
+use domain::token::LeaseOutcome;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -71,9 +73,15 @@ async fn hand_back(inc: &Incarnation, claimed: &[Claimed]) -> bool {
     };
     let items: Vec<_> = claimed.iter().map(item).collect();
     let written = tokio::time::timeout(STORE_LIMIT, inc.backends.work.put_back(inc.id, &items)).await;
-    let certain = matches!(written, Ok(Ok(_)));
-    if !certain {
+    let Ok(Ok(applied)) = written else {
         tracing::warn!(count = claimed.len(), "suspects were not handed back; the next comparison does");
+        return false;
+    };
+    for (claimed, applied) in claimed.iter().zip(applied) {
+        if applied == Applied::Closing {
+            // Canceled meanwhile, and never submitted: there is nobody to tell.
+            inc.write(Write::Closed(claimed.held, LeaseOutcome::Abandoned)).await;
+        }
     }
-    certain
+    true
 }

@@ -2,7 +2,8 @@
 //!
 //! Its row keeps the `traceparent` of the request, so that a trace goes on over crashes and adoptions. A ring carries its own; a claim that it
 //! woke belongs to it. Most spans are told when they are over, with the times they had: one claim takes many generations, one write settles
-//! many, and each is told in the trace of each. Where nothing is exported all of this is a few comparisons.
+//! many, and each is told in the trace of each. Where nothing is exported a `traceparent` is still read
+//! for log lines, and the spans come to nothing.
 //!
 //! Not here: the spans that log lines belong to (`submit`, `poll`); those are never exported.
 

@@ -1,15 +1,17 @@
 //! A ledger that works and does not always say so: every call goes to the real one, and some answers are lost on the way back.
 
 use async_trait::async_trait;
+use domain::generation::CanceledBy;
 use domain::ids::{GenerationId, WorkerId};
 use domain::lease::{Fence, Held, LeaseRef};
 use domain::ports::StoreError;
+use domain::ports::generations::{Generations, Scope};
 use domain::ports::work::{
     Accepted, Adopted, Applied, Claimed, Load, NewWorker, PutBack, Renewal, Settlement, StepReport, Stepped, Work,
     WorkerView,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Default)]
@@ -24,6 +26,10 @@ pub(crate) struct Losses {
     pub(crate) claims_asked: AtomicU32,
     /// How many of the next renewals fail.
     pub(crate) renewals: AtomicU32,
+    /// How many of the next settlements, those in doubt apart, are told to be more than the ledger can read.
+    pub(crate) unreadable: AtomicU32,
+    /// Through which whatever goes back next is canceled just before.
+    pub(crate) canceling: Mutex<Option<Arc<dyn Generations>>>,
     /// How long it takes to put something back, in milliseconds.
     pub(crate) put_back_takes: AtomicU64,
 }
@@ -77,6 +83,12 @@ impl Work for Flaky {
     }
 
     async fn put_back(&self, worker: WorkerId, items: &[PutBack]) -> Result<Vec<Applied>, StoreError> {
+        let canceling = self.losses.canceling.lock().unwrap().take();
+        if let Some(generations) = canceling {
+            for item in items {
+                generations.cancel(Scope::Everyone, item.held.id, CanceledBy::Customer).await?;
+            }
+        }
         tokio::time::sleep(Duration::from_millis(self.losses.put_back_takes.load(Ordering::SeqCst))).await;
         self.inner.put_back(worker, items).await
     }
@@ -84,6 +96,9 @@ impl Work for Flaky {
     async fn settle(&self, worker: WorkerId, settlements: &[Settlement]) -> Result<Vec<Applied>, StoreError> {
         if taken(&self.losses.settlements) {
             return Err(out());
+        }
+        if self.losses.settlement_answers.load(Ordering::SeqCst) == 0 && taken(&self.losses.unreadable) {
+            return Err(StoreError::Corrupt("scripted".into()));
         }
         let applied = self.inner.settle(worker, settlements).await?;
         if taken(&self.losses.settlement_answers) { Err(StoreError::InDoubt("scripted".into())) } else { Ok(applied) }

@@ -61,6 +61,25 @@ async fn gateways_hear_of_milestones_and_now_and_then_of_progress() {
     worker.stop().await;
 }
 
+/// A rate over what is absent is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_not_happened_yet_is_counted_as_zero() {
+    let stage = Stage::new(script(0.1), 1).await;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(1).await;
+    stage.succeeded(&ids, Duration::from_secs(10)).await;
+    let families = worker.registry.gather();
+    let rings = families.iter().find(|family| family.name() == "son1k_rings_total").unwrap().get_metric();
+    for pair in [("dropped", "to_gateways"), ("ours", "called_back"), ("not_ours", "called_back")] {
+        let there = |metric: &&prometheus::proto::Metric| {
+            let values: Vec<_> = metric.get_label().iter().map(|label| label.value()).collect();
+            values.contains(&pair.0) && values.contains(&pair.1)
+        };
+        assert_eq!(rings.iter().find(there).map(|metric| metric.get_counter().get_value()), Some(0.0), "{pair:?}");
+    }
+    worker.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_ring_costs_a_second_and_no_work() {
     let stage = Stage::new(script(0.1), 1).await;

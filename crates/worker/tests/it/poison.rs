@@ -1,10 +1,13 @@
 //! Generations that kill their worker, and workers that die for reasons of their own.
 
+use crate::canceling::closed;
+use crate::flaky::{Flaky, Losses};
 use crate::stage::{Stage, script, settings};
 use async_trait::async_trait;
 use domain::generation::ErrorCode;
 use domain::ports::Upstream;
 use domain::ports::upstream::{Progress, TokenCheck, UpstreamAnswer, UpstreamError, UpstreamJob};
+use domain::ports::work::StepReport;
 use domain::state::{Stage as At, Status};
 use secrecy::SecretString;
 use simulator::Script;
@@ -79,6 +82,31 @@ async fn a_generation_that_kills_its_workers_fails_alone() {
     assert_eq!(stage.usage().await.balance, before - 9, "refunded once");
     stage.assert_all_is_over().await;
     last.stop().await;
+}
+
+/// Two are suspected, so that one of them goes back; just then it is canceled.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspect_that_is_canceled_while_it_goes_back_is_closed() {
+    let mut stage = Stage::new(script(0.2), 5).await;
+    let ids = stage.submit(2).await;
+    let finder = stage.idler().await;
+    for crashes in 0..2 {
+        let dying = stage.idler().await;
+        let counts: Vec<_> = stage.claim(dying, 2).await.iter().map(|claimed| claimed.crashes).collect();
+        assert_eq!(counts, [crashes; 2]);
+        stage.backends.work.retire(dying).await.unwrap();
+        stage.backends.work.step(finder, StepReport::default()).await.unwrap();
+    }
+    let losses = Arc::new(Losses::default());
+    *losses.canceling.lock().unwrap() = Some(stage.backends.generations.clone());
+    stage.backends.work = Arc::new(Flaky { inner: stage.backends.work.clone(), losses });
+    let worker = stage.worker(settings());
+    let all = stage.ended(&ids, Duration::from_secs(20)).await;
+    let ends: Vec<_> = all.iter().map(|generation| generation.status).collect();
+    assert!(ends.contains(&Status::Canceled) && ends.contains(&Status::Succeeded), "{ends:?}");
+    closed(&stage, &ids).await;
+    stage.assert_all_is_over().await;
+    worker.stop().await;
 }
 
 /// Row L5.

@@ -1,7 +1,7 @@
 //! A ledger that is out, or whose answers are lost: results are kept, nothing is called twice, nothing leaks.
 
 use crate::flaky::{Flaky, Losses};
-use crate::stage::{Stage, script, settings};
+use crate::stage::{Stage, metric, script, settings};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -38,6 +38,22 @@ async fn a_settlement_in_doubt_is_repeated_and_changes_nothing_twice() {
     worker.stop().await;
     stage.assert_all_is_over().await;
     assert_eq!(stage.tokens.leased(), 0);
+}
+
+/// Committed, not answered, then refused as a whole: what is written one by one is known to have been in doubt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_doubt_outlasts_a_batch_that_is_taken_apart() {
+    let (stage, losses) = on_a_flaky_ledger(0.2).await;
+    losses.settlement_answers.store(1, Ordering::SeqCst);
+    losses.unreadable.store(1, Ordering::SeqCst);
+    let worker = stage.worker(settings());
+    let ids = stage.submit(5).await;
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
+    let registry = worker.registry.clone();
+    worker.stop().await;
+    assert_eq!(losses.unreadable.load(Ordering::SeqCst), 0);
+    assert_eq!(metric(&registry, "son1k_worker_stale_writes_total", None), 0.0);
+    stage.assert_all_is_over().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
