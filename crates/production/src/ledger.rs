@@ -39,8 +39,10 @@ const CONTENDED_MOST: Duration = Duration::from_millis(900);
 const SERVER_BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "5s"), ("lock_timeout", "500ms"), ("idle_in_transaction_session_timeout", "5s")];
 /// What the server's planner is told on each connection. A plan that was made while a table was small is kept until the table is next analysed, up to a
-/// minute later, whatever a flood has made of it: so no plan may read a table from end to end where an index will do, small or not.
-pub const PLANNED: [(&str, &str); 3] = [("enable_seqscan", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
+/// minute later, whatever a flood has made of it: so no plan may read a table from end to end where an index will do, small or not. And a statement has
+/// one plan, whatever it is asked for: planning it anew for each call costs several times what running it does.
+pub const PLANNED: [(&str, &str); 4] =
+    [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_mergejoin", "off"), ("jit", "off")];
 
 /// What the ledger is told at its start.
 #[derive(Debug, Clone)]
