@@ -79,7 +79,7 @@ impl Core {
             limits: Limits::new(backends.limiter.clone(), metrics.clone()),
             backlogs: Backlogs::new(generations.clone(), settings.backlog_max_account, settings.backlog_max_total),
             in_progress: Arc::default(),
-            intake: Intake::start(generations.clone(), ringer.clone(), tasks),
+            intake: Intake::start(generations, &ringer, tasks),
             reader: Reader::start(generations.clone(), tasks),
             hub: Arc::new(Hub::new(generations.clone(), metrics.clone())),
             changes: Changes::default(),

@@ -1,25 +1,28 @@
 //! Submissions in: those that arrive while a commit is under way are committed together by the next. No timer, no wait when idle.
 //!
-//! At most two batches are in flight. A batch that fails is split, so one bad item never fails a neighbour, nor one account that somebody
+//! An account's submissions go down one of two lanes, and a lane commits one batch at a time: two batches in flight never wait for each other's
+//! accounts, and an account that somebody holds locked stops at most one of them. A batch that fails is split, so one bad item never fails a neighbour, nor one account that somebody
 //! holds up another. A commit in doubt runs again with the same ids until the items' deadline; what surely changed nothing is refused
 //! within about two seconds. After a commit the workers are rung, and nobody waits for that.
 
 use crate::ringer::Ringer;
 use domain::admission::Submission;
+use domain::ids::AccountId;
 use domain::ports::generations::Submitted;
 use domain::ports::{Generations, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
-const WAITING_MOST: usize = 4_096;
+const LANES: usize = 2;
+/// In each lane.
+const WAITING_MOST: usize = 2_048;
 const BATCH_MOST: usize = 128;
 const BATCH_BYTES: usize = 1024 * 1024;
-const IN_FLIGHT: usize = 2;
 /// A submission is answered by then, one way or another.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 /// One call of the store; its own time-outs are mostly shorter.
@@ -48,7 +51,7 @@ struct Item {
 }
 
 pub(crate) struct Intake {
-    items: mpsc::Sender<Item>,
+    lanes: [mpsc::Sender<Item>; LANES],
 }
 
 struct Batch {
@@ -60,11 +63,21 @@ struct Batch {
 }
 
 impl Intake {
-    /// The intake and the task that commits; the task ends when the intake is dropped.
-    pub(crate) fn start(generations: Arc<dyn Generations>, ringer: Arc<Ringer>, tasks: &TaskTracker) -> Self {
-        let (items, waiting) = mpsc::channel(WAITING_MOST);
-        tasks.spawn(run(waiting, generations, ringer, tasks.clone()));
-        Self { items }
+    /// The intake and the tasks that commit, one a lane; they end when the intake is dropped.
+    pub(crate) fn start(generations: &Arc<dyn Generations>, ringer: &Arc<Ringer>, tasks: &TaskTracker) -> Self {
+        // Whether the last call of the store said that it takes nothing.
+        let unwell = Arc::new(AtomicBool::new(false));
+        let lanes = std::array::from_fn(|_| {
+            let (items, waiting) = mpsc::channel(WAITING_MOST);
+            tasks.spawn(run(waiting, generations.clone(), ringer.clone(), unwell.clone()));
+            items
+        });
+        Self { lanes }
+    }
+
+    fn lane(&self, account: AccountId) -> &mpsc::Sender<Item> {
+        // The last bits of an id are random.
+        &self.lanes[usize::from(account.uuid().into_bytes()[15]) % LANES]
     }
 
     /// `bytes`: about how large the submission is.
@@ -72,7 +85,9 @@ impl Intake {
         let since = Instant::now();
         let deadline = since + ANSWERED_WITHIN;
         let (answer, answered) = oneshot::channel();
-        self.items.try_send(Item { submission, bytes, since, answer }).map_err(|_| Refused::Full)?;
+        self.lane(submission.account_id)
+            .try_send(Item { submission, bytes, since, answer })
+            .map_err(|_| Refused::Full)?;
         // A little more than the batch itself has, so that its own answer comes first.
         match timeout_at(deadline + Duration::from_secs(1), answered).await {
             Ok(Ok(outcome)) => outcome,
@@ -85,14 +100,9 @@ async fn run(
     mut waiting: mpsc::Receiver<Item>,
     generations: Arc<dyn Generations>,
     ringer: Arc<Ringer>,
-    tasks: TaskTracker,
+    unwell: Arc<AtomicBool>,
 ) {
-    let slots = Arc::new(Semaphore::new(IN_FLIGHT));
-    // Whether the last call of the store said that it takes nothing.
-    let unwell = Arc::new(AtomicBool::new(false));
-    // The slot first: what arrives until it is free makes the batch.
-    while let Ok(slot) = slots.clone().acquire_owned().await {
-        let Some(first) = waiting.recv().await else { return };
+    while let Some(first) = waiting.recv().await {
         let mut bytes = first.bytes;
         let mut items = vec![first];
         while items.len() < BATCH_MOST && bytes < BATCH_BYTES {
@@ -109,11 +119,7 @@ async fn run(
                 continue;
             }
         }
-        let (generations, ringer, unwell) = (generations.clone(), ringer.clone(), unwell.clone());
-        tasks.spawn(async move {
-            commit(generations.as_ref(), &ringer, &unwell, Batch::of(items)).await;
-            drop(slot);
-        });
+        commit(generations.as_ref(), &ringer, &unwell, Batch::of(items)).await;
     }
 }
 
