@@ -76,7 +76,7 @@ pub fn decide(policy: &Policy, memory: Option<&Memory>, inputs: &Inputs, now: Ti
     } else if let Some((trigger, why)) = overload(policy, &next, &inputs.observed, now) {
         up(policy, &next, inputs, now, trigger, why)
     } else {
-        down(policy, &next, &inputs.observed, now)
+        down(policy, &next, inputs, now)
     };
     if desired != base {
         next.changed(desired, now);
@@ -139,8 +139,8 @@ fn up(
     (fed, trigger, why)
 }
 
-fn down(policy: &Policy, memory: &Memory, seen: &Observed, now: Timestamp) -> (u32, Rule, String) {
-    let base = memory.desired;
+fn down(policy: &Policy, memory: &Memory, inputs: &Inputs, now: Timestamp) -> (u32, Rule, String) {
+    let (base, seen) = (memory.desired, &inputs.observed);
     let quiet = lasted(memory.low_since, now).filter(|lasted| *lasted >= policy.down_cpu_for.as_secs());
     let (Some(lasted), 0) = (quiet, seen.waiting) else {
         let steady = match seen.cpu {
@@ -150,6 +150,10 @@ fn down(policy: &Policy, memory: &Memory, seen: &Observed, now: Timestamp) -> (u
         return (base, if seen.cpu.is_some() { Rule::Steady } else { Rule::NoData }, steady);
     };
     let why = format!("CPU under {} % for {lasted} s and nothing waiting", percent(policy.down_cpu));
+    // While nobody has acted on the last one, another would let several go at once when somebody does.
+    if inputs.current > base {
+        return (base, Rule::CpuLow, format!("{why}: {base} are asked for already"));
+    }
     if base <= policy.min {
         return (base, Rule::Steady, format!("{why}, and {} is the least", policy.min));
     }

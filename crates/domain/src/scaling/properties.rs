@@ -47,6 +47,7 @@ proptest! {
                 prop_assert!(base < policy.min || base > policy.max);
             } else if desired < base {
                 prop_assert_eq!(desired, base - 1, "down by one");
+                prop_assert!(inputs.current <= base, "never further while the last one has not gone");
                 prop_assert_eq!(seen.waiting, 0, "never down while anything waits");
                 prop_assert!(seen.cpu.is_some_and(|cpu| cpu < policy.down_cpu));
                 prop_assert_eq!(decision.rule, Rule::CpuLow);

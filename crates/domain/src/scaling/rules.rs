@@ -222,10 +222,13 @@ fn what_was_asked_for_and_is_not_there_yet_is_still_wanted() {
     // A worker dies: the number that is wanted stays.
     says(&[(0, calm(3)), (15, calm(2))], 3, Rule::Steady);
     says(&[(0, calm(3)), (15, calm(0))], 3, Rule::Steady);
-    // One that could not be let go is not a new wish.
-    let mut slow = every_15_s(300, cpu(4, 0.1));
-    slow.push((315, cpu(4, 0.1)));
-    says(&slow, 3, Rule::Steady);
+    // One that could not be let go is not a new wish, nor a reason to let further ones go.
+    says(&every_15_s(315, cpu(4, 0.1)), 3, Rule::Steady);
+    says(&every_15_s(1_200, cpu(5, 0.1)), 4, Rule::CpuLow);
+    // Once it has gone, the next one may.
+    let mut gone = every_15_s(1_200, cpu(5, 0.1));
+    gone.push((1_215, cpu(4, 0.1)));
+    says(&gone, 3, Rule::CpuLow);
 }
 
 #[test]
