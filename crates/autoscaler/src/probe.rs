@@ -1,4 +1,4 @@
-//! `/readyz`: what the controller said last. Asking the platform for each probe would spend its rate limit.
+//! `/readyz`: what the controller said last, to the leader: whoever follows asks it nothing. Asking the platform for each probe would spend its rate limit.
 
 use async_trait::async_trait;
 use domain::ports::Probe;

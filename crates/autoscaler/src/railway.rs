@@ -1,13 +1,14 @@
 //! Railway's public API (GraphQL): the replicas of one service in one environment, in that service's one region.
 //!
-//! A project token opens one environment, so it goes in the header that is for such tokens. Services that are spread over regions are not
-//! scaled: `numReplicas` speaks of one region alone. A write is read back, for another hand may have written meanwhile.
+//! A project token opens one environment, so it goes in the header that is for such tokens. The service must not be spread over regions, which
+//! nothing here would notice: `numReplicas` speaks of one region alone. A write is sent once and read back, for another hand may have written
+//! meanwhile.
 
 use crate::controller::{ControlError, Controller, StillLeads};
 use crate::http::{self, Answer, quoted};
 use async_trait::async_trait;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -72,19 +73,30 @@ impl Railway {
         Ok(Self { client: http::client(|builder| builder)?, url, token, environment_id, service_id, service_name })
     }
 
-    /// Reads and writes alike may be repeated: a number that is set twice is set once.
-    async fn ask(&self, query: &str, input: Option<Value>) -> Result<Value, ControlError> {
-        let mut variables = json!({"serviceId": self.service_id, "environmentId": self.environment_id});
-        if let Some(input) = input {
-            variables["input"] = input;
-        }
+    fn request(&self, query: &str, variables: &Value) -> RequestBuilder {
         let body = json!({"query": query, "variables": variables});
-        let build = || self.client.post(self.url.clone()).header(TOKEN_HEADER, self.token.clone()).json(&body);
-        understood(&http::patiently(build, ANSWER_WITHIN).await?)
+        self.client.post(self.url.clone()).header(TOKEN_HEADER, self.token.clone()).json(&body)
+    }
+
+    /// Once: by its second try the leadership may have run out, and the next evaluation repeats it.
+    async fn set(&self, replicas: u32) -> Result<(), ControlError> {
+        let mut variables = self.instance();
+        variables["input"] = json!({"numReplicas": replicas});
+        let data = understood(&http::once(self.request(WRITE, &variables), ANSWER_WITHIN).await?)?;
+        if data["serviceInstanceUpdate"] == true {
+            return Ok(());
+        }
+        Err(ControlError::Malformed("the update was not confirmed".to_owned()))
+    }
+
+    fn instance(&self) -> Value {
+        json!({"serviceId": self.service_id, "environmentId": self.environment_id})
     }
 
     async fn replicas(&self) -> Result<u32, ControlError> {
-        let mut data = self.ask(READ, None).await?;
+        let variables = self.instance();
+        let read = http::patiently(|| self.request(READ, &variables), ANSWER_WITHIN).await?;
+        let mut data = understood(&read)?;
         let instance: ServiceInstance = serde_json::from_value(data["serviceInstance"].take())
             .map_err(|_| ControlError::Malformed("no service instance".to_owned()))?;
         if instance.service_name != self.service_name {
@@ -133,10 +145,7 @@ impl Controller for Railway {
         if !leads() {
             return Err(ControlError::NotLeading);
         }
-        let data = self.ask(WRITE, Some(json!({"numReplicas": to}))).await?;
-        if data["serviceInstanceUpdate"] != true {
-            return Err(ControlError::Malformed("the update was not confirmed".to_owned()));
-        }
+        self.set(to).await?;
         match self.replicas().await? {
             replicas if replicas == to => Ok(()),
             other => Err(ControlError::Refused(format!("{to} replicas were set and {other} are told"))),

@@ -51,6 +51,7 @@ impl Scaler {
             if self.lead.lost() {
                 tracing::warn!("another replica leads the scaling");
             }
+            self.probe.tell(None);
             if let Some((standing, _)) = within(self.scaling.standing()).await? {
                 self.metrics.show(&standing);
             }
@@ -136,8 +137,11 @@ impl Scaler {
     async fn write_down(&self, epoch: Epoch, standing: &Standing) -> Result<bool, StoreError> {
         let written = within(self.scaling.record(epoch, standing)).await?;
         let leads = written == Guarded::Done;
-        if !leads && self.lead.lost() {
-            tracing::warn!("another replica has taken over the scaling");
+        if !leads {
+            if self.lead.lost() {
+                tracing::warn!("another replica has taken over the scaling");
+            }
+            self.probe.tell(None);
         }
         Ok(leads)
     }

@@ -24,8 +24,10 @@ pub(super) struct Container {
 pub(super) enum State {
     /// It runs, or the engine sees to it that it does again.
     Running,
-    /// It is there and could be started.
+    /// It ran, and could be started again.
     Stopped,
+    /// It never ran: whoever made it did not come to the end, and which networks it lacks nobody knows.
+    Made,
     /// On its way out.
     Going,
 }
@@ -52,7 +54,8 @@ impl Container {
     pub(super) fn state(&self) -> State {
         match self.state.as_str() {
             "running" | "restarting" | "paused" => State::Running,
-            "created" | "exited" => State::Stopped,
+            "exited" => State::Stopped,
+            "created" => State::Made,
             _ => State::Going,
         }
     }

@@ -76,24 +76,32 @@ impl Docker {
         Ok(workers)
     }
 
-    /// Starts one that is there and stopped, else makes one.
-    async fn add(&self, workers: &[Container]) -> Result<(), ControlError> {
+    /// Starts one that is there and stopped, else makes one. Those that were made and never ran are made anew.
+    async fn add(&self, workers: &[Container], leads: StillLeads<'_>) -> Result<(), ControlError> {
         if let Some(stopped) = workers.iter().find(|container| container.state() == State::Stopped) {
+            still(leads)?;
             return self.engine.start(&stopped.id).await;
         }
         let none =
             || ControlError::NotTheWorkers(format!("no container of {} runs, to make another like it", self.service));
         let model = workers.iter().rfind(|container| container.state() == State::Running).ok_or_else(none)?;
         let inspected = self.engine.inspect(&model.id).await?.ok_or_else(none)?;
-        let number = (1..).find(|number| workers.iter().all(|container| container.number() != *number)).unwrap_or(1);
+        let (halves, whole): (Vec<_>, Vec<_>) = workers.iter().partition(|container| container.state() == State::Made);
+        let number = (1..).find(|number| whole.iter().all(|container| container.number() != *number)).unwrap_or(1);
         let project = self.project().await?;
         let made = template::another(&inspected, &project, &self.service, number)?;
+        for half in halves {
+            still(leads)?;
+            self.engine.remove(&half.id).await?;
+        }
+        still(leads)?;
         let id = self.engine.create(&made.name, &made.body).await?;
         let started = async {
             for (network, endpoint) in &made.further_networks {
                 let connected = json!({"Container": id, "EndpointConfig": endpoint});
                 self.engine.connect(network, &connected).await?;
             }
+            still(leads)?;
             self.engine.start(&id).await
         };
         if let Err(error) = started.await {
@@ -105,9 +113,10 @@ impl Docker {
         Ok(())
     }
 
-    async fn let_go(&self, worker: &Container) -> Result<(), ControlError> {
+    async fn let_go(&self, worker: &Container, leads: StillLeads<'_>) -> Result<(), ControlError> {
         let Some(inspected) = self.engine.inspect(&worker.id).await? else { return Ok(()) };
         let given = inspected["Config"]["StopTimeout"].as_u64().unwrap_or(STOP_SECONDS).min(STOP_LONGEST);
+        still(leads)?;
         self.engine.stop(&worker.id, Duration::from_secs(given)).await?;
         self.engine.remove(&worker.id).await?;
         tracing::info!(container = worker.name(), "let a worker go");
@@ -136,17 +145,19 @@ impl Controller for Docker {
             if now == to || steps == 0 {
                 return Ok(());
             }
-            if !leads() {
-                return Err(ControlError::NotLeading);
-            }
             steps -= 1;
             if now < to {
-                self.add(&workers).await?;
+                self.add(&workers, leads).await?;
             } else if let Some(newest) = workers.iter().rfind(|container| container.state() == State::Running) {
-                self.let_go(newest).await?;
+                self.let_go(newest, leads).await?;
             }
         }
     }
+}
+
+/// Asked right before each change: the reads before it may have taken long.
+fn still(leads: StillLeads<'_>) -> Result<(), ControlError> {
+    if leads() { Ok(()) } else { Err(ControlError::NotLeading) }
 }
 
 fn running(workers: &[Container]) -> usize {

@@ -3,7 +3,6 @@
 use crate::engine::{Engine, container};
 use autoscaler::{ControlError, Controller, Docker, DockerSettings, EngineHost};
 use serde_json::json;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 fn others() -> Vec<serde_json::Value> {
     let mut one_off = container("shop", "worker", 77, "running");
@@ -111,10 +110,41 @@ async fn with_none_running_there_is_no_model() {
 #[tokio::test]
 async fn a_leader_that_is_no_more_stops_where_it_is() {
     let engine = engine(&[(1, "running")]);
-    let asked = AtomicU32::new(0);
-    let once = || asked.fetch_add(1, Ordering::SeqCst) == 0;
-    assert_eq!(controller(&engine).scale(5, &once).await, Err(ControlError::NotLeading));
+    let until_two = || !engine.states().contains(&"shop-worker-2 running".to_owned());
+    assert_eq!(controller(&engine).scale(5, &until_two).await, Err(ControlError::NotLeading));
     assert_eq!(workers(&engine), ["shop-worker-1 running", "shop-worker-2 running"]);
+}
+
+#[tokio::test]
+async fn the_leadership_is_asked_for_after_the_reads_and_before_each_change() {
+    // It runs out while the model is looked at, and while the one that is to go is.
+    for to in [1, 3] {
+        let engine = engine(&[(1, "running"), (2, "running")]);
+        let until_inspected = || !engine.world().inspected;
+        assert_eq!(controller(&engine).scale(to, &until_inspected).await, Err(ControlError::NotLeading));
+        assert_eq!(engine.world().changes, Vec::<String>::new(), "to {to}");
+    }
+    // And between making one and starting it: what was made goes again.
+    let engine = engine(&[(1, "running")]);
+    let until_made = || engine.world().bodies.is_empty();
+    assert_eq!(controller(&engine).scale(2, &until_made).await, Err(ControlError::NotLeading));
+    assert_eq!(workers(&engine), ["shop-worker-1 running"]);
+    let changes = engine.world().changes.clone();
+    assert!(!changes.iter().any(|change| change.ends_with("/start")), "{changes:?}");
+}
+
+#[tokio::test]
+async fn one_that_was_made_and_never_ran_is_made_anew_with_all_its_networks() {
+    let engine = engine(&[(1, "running"), (2, "created")]);
+    controller(&engine).scale(2, &|| true).await.unwrap();
+    assert_eq!(workers(&engine), ["shop-worker-1 running", "shop-worker-2 running"]);
+    let expected = [
+        "DELETE /containers/shop-worker-2",
+        "POST /containers/create",
+        "POST /networks/shop_out/connect",
+        "POST /containers/shop-worker-2/start",
+    ];
+    assert_eq!(engine.world().changes, expected);
 }
 
 #[tokio::test]

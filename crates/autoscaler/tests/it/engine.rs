@@ -13,6 +13,8 @@ pub(crate) struct World {
     pub(crate) changes: Vec<String>,
     /// The bodies of creations and connections.
     pub(crate) bodies: Vec<Value>,
+    /// A single container has been looked at.
+    pub(crate) inspected: bool,
     /// What the next start answers instead of starting.
     pub(crate) start_fails: Option<u16>,
     made: u32,
@@ -124,7 +126,10 @@ async fn answer(request: HttpRequest, body: Bytes, world: Data<Arc<Mutex<World>>
             let Some(at) = place(&world, id) else { return refusal(404, "No such container") };
             let state = text(&world.containers[at]["State"]["Status"]);
             match (method.as_str(), parts.get(2).copied()) {
-                ("GET", Some("json")) => HttpResponse::Ok().json(&world.containers[at]),
+                ("GET", Some("json")) => {
+                    world.inspected = true;
+                    HttpResponse::Ok().json(&world.containers[at])
+                }
                 ("POST", Some("start")) if state == "running" => HttpResponse::NotModified().finish(),
                 ("POST", Some("start")) => {
                     if let Some(status) = world.start_fails.take() {

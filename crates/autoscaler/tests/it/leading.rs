@@ -53,6 +53,10 @@ impl Controller for Platform {
     }
 }
 
+fn anybody() -> WorkerId {
+    WorkerId::from_uuid(uuid::Uuid::from_u128(rand::random()))
+}
+
 struct World {
     ledger: Arc<embedded::Ledger>,
     tasks: TaskTracker,
@@ -85,11 +89,14 @@ impl World {
     }
 
     fn starts(&self, controller: Arc<dyn Controller>) -> Replica {
-        let replica = WorkerId::from_uuid(uuid::Uuid::from_u128(rand::random()));
+        self.starts_as(anybody(), Duration::from_millis(20), controller)
+    }
+
+    fn starts_as(&self, replica: WorkerId, interval: Duration, controller: Arc<dyn Controller>) -> Replica {
         let (shutdown, registry) = (CancellationToken::new(), prometheus::Registry::new());
         let probe = Arc::new(ControllerProbe::default());
         let own = Autoscaler {
-            settings: Settings { interval: Duration::from_millis(20), ..Settings::new(replica) },
+            settings: Settings { interval, ..Settings::new(replica) },
             scaling: self.ledger.clone(),
             controller,
             probe: probe.clone(),
@@ -235,4 +242,72 @@ async fn a_platform_that_is_down_holds_everything_and_says_so() {
     world.decided(|standing| standing.inputs.current == 5).await;
     assert_eq!(platform.told(), [5]);
     world.ends(vec![replica]).await;
+}
+
+/// A platform that is down, and whose every answer takes so long that another replica leads by then.
+struct Slow {
+    ledger: Arc<embedded::Ledger>,
+    leads: WorkerId,
+}
+
+#[async_trait]
+impl Controller for Slow {
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+
+    async fn current(&self) -> Result<Option<u32>, ControlError> {
+        self.ledger.resign_scaling(self.leads).await.unwrap();
+        self.ledger.lead_scaling(anybody(), PATIENCE * 100).await.unwrap().expect("nobody else asks");
+        Err(ControlError::Unavailable("it is down".to_owned()))
+    }
+
+    async fn scale(&self, _: u32, _: StillLeads<'_>) -> Result<(), ControlError> {
+        panic!("it was overtaken")
+    }
+}
+
+#[tokio::test]
+async fn whoever_follows_is_not_degraded_by_what_it_heard_as_the_leader() {
+    let world = World::new().await;
+    let healed = async |replica: &Replica| {
+        let looking = async {
+            while replica.probe.check().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.expect("still degraded");
+    };
+    // It hears of the next one when it writes down what it decided; it is not asked again for as long as this test runs.
+    let overtaken = anybody();
+    let slow = Arc::new(Slow { ledger: world.ledger.clone(), leads: overtaken });
+    let first = world.starts_as(overtaken, PATIENCE * 10, slow);
+    let evaluated = async {
+        while first.shows("son1k_scaling_evaluations_total") == 0.0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, evaluated).await.unwrap();
+    healed(&first).await;
+    world.ends(vec![first]).await;
+
+    // It hears of it when it asks to lead.
+    let world = World::new().await;
+    let platform = Platform::new(3);
+    platform.down.store(true, Ordering::SeqCst);
+    let led = anybody();
+    let second = world.starts_as(led, Duration::from_millis(20), platform);
+    world.decided(|standing| standing.failure.is_some()).await;
+    assert!(second.probe.check().await.is_err());
+    let taken = async {
+        loop {
+            world.ledger.resign_scaling(led).await.unwrap();
+            if world.ledger.lead_scaling(anybody(), PATIENCE * 100).await.unwrap().is_some() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, taken).await.unwrap();
+    healed(&second).await;
+    world.ends(vec![second]).await;
 }

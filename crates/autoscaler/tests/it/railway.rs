@@ -173,3 +173,16 @@ async fn what_may_pass_is_tried_again_and_not_for_ever() {
     assert_eq!(api.controller(TOKEN).current().await, Err(ControlError::Unavailable("it answered 503".to_owned())));
     assert!(api.world().instead.is_empty(), "three tries");
 }
+
+#[tokio::test]
+async fn a_write_is_sent_once_for_the_leadership_may_have_run_out_by_the_second_try() {
+    let api = Api::new(Some(3));
+    let read = json!({"data": {"serviceInstance": {"serviceName": "worker", "numReplicas": 3}}});
+    api.world().instead.extend([(200, read), (503, json!({}))]);
+    let failed = api.controller(TOKEN).scale(5, &|| true).await;
+    assert_eq!(failed, Err(ControlError::Unavailable("it answered 503".to_owned())));
+    assert!(api.world().writes.is_empty());
+    // The next evaluation repeats it.
+    api.controller(TOKEN).scale(5, &|| true).await.unwrap();
+    assert_eq!(api.world().writes, [json!({"numReplicas": 5})]);
+}
