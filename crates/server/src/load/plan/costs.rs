@@ -3,6 +3,7 @@
 use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What costs, by the name that `--cost` and `--pid` give it; reads apart.
@@ -10,6 +11,9 @@ pub(in crate::load) type Part = &'static str;
 
 const PARTS: [Part; 9] =
     ["gateway", "worker", "pool", "postgresql", "rabbitmq", "redis", "gateway-read", "postgresql-read", "redis-read"];
+
+/// The figures of a run that tell of generations at their end; those that wait or are rendered have not cost all yet.
+const ENDS: [&str; 3] = ["generations succeeded", "generations failed", "generations canceled"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(super) struct Costs {
@@ -73,16 +77,10 @@ impl Costs {
         let report: Value = serde_json::from_str(&text).context("it is no report")?;
         let of_reads = report["profile"] == "read";
         let count: f64 = if of_reads {
-            report["answers"]
-                .as_object()
-                .into_iter()
-                .flat_map(|answers| answers.values())
-                .filter_map(Value::as_f64)
-                .sum()
+            report["answers"]["read"].as_f64().unwrap_or(0.0)
         } else {
             let figures = report["figures"].as_array().into_iter().flatten();
-            let ends =
-                figures.filter(|figure| figure["name"].as_str().is_some_and(|name| name.starts_with("generations ")));
+            let ends = figures.filter(|figure| figure["name"].as_str().is_some_and(|name| ENDS.contains(&name)));
             ends.filter_map(|figure| figure["value"].as_f64()).sum()
         };
         if count < 1.0 {
@@ -90,17 +88,20 @@ impl Costs {
                 "it tells of no generation that ended and of no read: `open --to-the-end`, `drain` or `read` is needed"
             );
         }
-        let mut known = false;
+        let mut used: BTreeMap<Part, f64> = BTreeMap::new();
         for process in report["processes"].as_array().into_iter().flatten() {
-            if let (Some(name), Some(seconds)) = (process["name"].as_str(), process["cpu_seconds"].as_f64()) {
-                let part = if of_reads { format!("{name}-read") } else { name.to_owned() };
-                known |= PARTS.contains(&part.as_str());
-                self.set(&part, seconds / count);
-            }
+            let name = process["name"].as_str().unwrap_or_default();
+            let named = if of_reads { format!("{name}-read") } else { name.to_owned() };
+            let Some(part) = PARTS.into_iter().find(|part| *part == named) else { continue };
+            let seconds = process["cpu_seconds"].as_f64();
+            let seconds = seconds.with_context(|| format!("{name} ended during it: what it used is not known"))?;
+            // Several workers of one name did the work together.
+            *used.entry(part).or_default() += seconds;
         }
-        if !known {
+        if used.is_empty() {
             bail!("it watched none of the processes: --pid and --pid-tree name them");
         }
+        used.into_iter().for_each(|(part, seconds)| self.set(part, seconds / count));
         Ok(())
     }
 }

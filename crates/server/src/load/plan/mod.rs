@@ -8,7 +8,7 @@ mod model;
 mod shown;
 
 use crate::launch::say;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use costs::Costs;
 use model::{Limits, Plan, System};
@@ -75,11 +75,14 @@ fn not_negative(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number, 0 or more".to_owned())
 }
 
-/// Computes, prints, and writes to `json` where that is asked for.
+/// Computes, prints, and writes to `json` where that is asked for. A page it has none: `html` is refused.
 ///
 /// # Errors
-/// A report that cannot be read or says nothing of its generations; a file that cannot be written.
-pub(super) fn plan(arguments: &Arguments, json: Option<&Path>) -> anyhow::Result<()> {
+/// A report that cannot be read or says nothing of its generations; a file that cannot be written; a page that is asked for.
+pub(super) fn plan(arguments: &Arguments, json: Option<&Path>, html: Option<&Path>) -> anyhow::Result<()> {
+    if html.is_some() {
+        bail!("--html: a plan has no page; --json writes it to a file");
+    }
     let plan = computed(arguments)?;
     for line in shown::lines(&plan) {
         say(&line);
@@ -148,6 +151,30 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_s_own_cpu_binds_at_the_first_or_never() {
+        let busy = ["--workers", "1", "--token-concurrency", "1000", "--starts"];
+        let plan = plan_of(&[&busy[..], &["2000"]].concat());
+        assert_eq!(plan.sizes[0].over, ["a worker's own CPU"]);
+        assert_eq!((plan.first_bottleneck.as_str(), plan.carries), ("a worker's own CPU", 0));
+        let said = shown::lines(&plan).join("\n");
+        assert!(said.contains("a worker's own CPU is over its limit") && said.contains("not even one"), "{said}");
+        let plan = plan_of(&[&busy[..], &["500"]].concat());
+        assert_eq!(plan.sizes[0].over, Vec::<String>::new());
+        assert_ne!(plan.first_bottleneck, "a worker's own CPU");
+        // A thousand of them need no more of it than one.
+        let plan = plan_of(&["--workers", "1000", "--starts", "500"]);
+        assert!(!plan.sizes[0].over.contains(&"a worker's own CPU".to_owned()));
+    }
+
+    #[test]
+    fn a_page_is_refused_and_not_left_out() {
+        let typed = Typed::try_parse_from(["plan"]).unwrap();
+        let page = tempfile::NamedTempFile::new().unwrap();
+        let refused = plan(&typed.arguments, None, Some(page.path())).unwrap_err().to_string();
+        assert!(refused.starts_with("--html") && refused.contains("--json"), "{refused}");
+    }
+
+    #[test]
     fn a_small_system_is_bound_by_nothing() {
         let plan = plan_of(&["--workers", "1", "--token-concurrency", "200"]);
         assert_eq!(plan.sizes[0].over, Vec::<String>::new());
@@ -163,9 +190,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         let process =
             |name: &str, cpu: f64, own: bool| serde_json::json!({"name": name, "cpu_seconds": cpu, "own": own});
+        let figure = |status: &str, count: f64| serde_json::json!({"name": format!("generations {status}"), "value": count, "unit": ""});
         let report = serde_json::json!({
             "profile": "open",
-            "figures": [{"name": "generations succeeded", "value": 2_000.0, "unit": ""}, {"name": "generations failed", "value": 0.0, "unit": ""}],
+            "figures": [figure("succeeded", 1_500.0), figure("failed", 300.0), figure("canceled", 200.0)],
             "processes": [process("load", 9.0, true), process("gateway", 1.0, false), process("worker", 2.0, false),
                           process("postgresql", 4.0, false)],
         });
@@ -180,6 +208,42 @@ mod tests {
         std::fs::write(reads.path(), report.to_string()).unwrap();
         let costs = plan_of(&["--costs-from", path, "--costs-from", reads.path().to_str().unwrap()]).costs;
         assert_eq!((costs.worker, costs.redis_read), (0.001, 0.000_02));
+    }
+
+    fn costs_of(report: &serde_json::Value) -> anyhow::Result<Costs> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), report.to_string()).unwrap();
+        let mut costs = Costs::default();
+        costs.take(file.path()).map(|()| costs)
+    }
+
+    #[test]
+    fn what_several_of_one_name_used_is_shared_among_what_ended_or_was_read() {
+        let figures = serde_json::json!([
+            {"name": "generations succeeded", "value": 1_000.0}, {"name": "generations queued", "value": 4_000.0},
+            {"name": "generations rendering", "value": 3_000.0},
+        ]);
+        let processes = serde_json::json!([
+            {"name": "worker", "cpu_seconds": 2.0}, {"name": "worker", "cpu_seconds": 1.0}, {"name": "worker", "cpu_seconds": 1.0},
+            {"name": "postgresql", "cpu_seconds": 3.0},
+        ]);
+        let report = serde_json::json!({"profile": "drain", "figures": figures, "processes": processes});
+        let costs = costs_of(&report).unwrap();
+        assert_eq!((costs.worker, costs.postgresql), (0.004, 0.003));
+        // Nothing has ended: nothing can be said of one generation.
+        let unended = serde_json::json!([{"name": "generations queued", "value": 4_000.0}]);
+        assert!(costs_of(&serde_json::json!({"profile": "open", "figures": unended, "processes": processes})).is_err());
+        // Reads that failed are none.
+        let answers = serde_json::json!({"read": 1_000, "429 rate_limit_exceeded": 9_000});
+        let gateways =
+            serde_json::json!([{"name": "gateway", "cpu_seconds": 0.5}, {"name": "gateway", "cpu_seconds": 0.5}]);
+        let report = serde_json::json!({"profile": "read", "answers": answers, "processes": gateways});
+        assert_eq!(costs_of(&report).unwrap().gateway_read, 0.001);
+        // One of them ended half-way: its part is missing.
+        let ended =
+            serde_json::json!([{"name": "gateway", "cpu_seconds": 0.5}, {"name": "gateway", "cpu_seconds": null}]);
+        let report = serde_json::json!({"profile": "read", "answers": answers, "processes": ended});
+        assert!(costs_of(&report).unwrap_err().to_string().contains("gateway ended"));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) struct Need {
     pub(super) of: Vec<f64>,
     /// `None`: more of it is started.
     pub(super) limit: Option<f64>,
-    /// Workers that the limit carries.
+    /// Workers that the limit carries; `None`: any number.
     pub(super) carries: Option<u32>,
     pub(super) way_past: &'static str,
 }
@@ -110,14 +110,14 @@ fn lines(system: &System, limits: &Limits, costs: &Costs) -> Vec<Line> {
             limit: Some(f64::from(limits.tokens) * f64::from(system.token_concurrency)),
             way_past: "more tokens, or more leases of each, as far as the upstream allows; MAX_TOKENS, TOKEN_MAX_CONCURRENCY",
         },
-        // The same for one worker and for a thousand: it binds at once or never.
+        // The same for one worker and for a thousand: it binds at the first or never.
         Line {
             name: "a worker's own CPU",
             unit: "%",
             each: starts * costs.worker / system.service_cores * 100.0,
             grows: false,
-            limit: None,
-            way_past: "",
+            limit: Some(system.usable * 100.0),
+            way_past: "fewer starts of each worker (GENERATION_RATE_LIMIT) and more workers, or more cores for each",
         },
         Line { name: "gateways", unit: "", each: gateways, grows: true, limit: None, way_past: "" },
         Line {
@@ -174,7 +174,11 @@ fn lines(system: &System, limits: &Limits, costs: &Costs) -> Vec<Line> {
 impl Line {
     fn for_all(self, workers: &[u32]) -> Need {
         let of = workers.iter().map(|count| self.each * if self.grows { f64::from(*count) } else { 1.0 }).collect();
-        let carries = self.limit.map(|limit| if self.each > 0.0 { (limit / self.each) as u32 } else { u32::MAX });
+        let carries = match self.limit {
+            Some(limit) if self.grows => Some(if self.each > 0.0 { (limit / self.each) as u32 } else { u32::MAX }),
+            Some(limit) if self.each > limit => Some(0),
+            _ => None,
+        };
         let Self { name, unit, limit, way_past, .. } = self;
         Need { name, unit, of, limit, carries, way_past }
     }

@@ -41,11 +41,11 @@ pub(super) fn lines(plan: &Plan) -> Vec<String> {
         lines.push(format!("  {:>9}: {said}", thousands(f64::from(size.workers))));
     }
     lines.push(String::new());
-    lines.push(format!(
-        "First bottleneck: {}, past {} workers.",
-        plan.first_bottleneck,
-        thousands(f64::from(plan.carries))
-    ));
+    let carried = match plan.carries {
+        0 => "which carries not even one worker".to_owned(),
+        count => format!("past {} workers", thousands(f64::from(count))),
+    };
+    lines.push(format!("First bottleneck: {}, {carried}.", plan.first_bottleneck));
     lines.push(format!("The way past it: {}.", plan.way_past));
     lines
 }
