@@ -153,8 +153,8 @@ fn clock(ledgers: Timestamp, report: &mut Report) {
 }
 
 async fn gateway(settings: &Settings, report: &mut Report) {
-    let url = &settings.admin_url;
-    match healthcheck::ready(&settings.health_url).await {
+    let url = &settings.operators_url();
+    match healthcheck::ready(url).await {
         Ok((200, answer)) if answer.contains("degraded") => {
             report.tell(
                 Verdict::Warn,

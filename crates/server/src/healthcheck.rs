@@ -15,7 +15,7 @@ const ANSWER_LARGEST: u64 = 64 * 1024;
 /// # Errors
 /// When it does not answer 200 within three seconds.
 pub async fn healthcheck(settings: Settings, _: CancellationToken) -> anyhow::Result<()> {
-    let (status, answer) = ready(&settings.health_url).await?;
+    let (status, answer) = ready(&settings.operators_url()).await?;
     if status != 200 {
         bail!("not ready: {answer}");
     }

@@ -49,7 +49,7 @@ pub async fn top(settings: Settings, arguments: Arguments, shutdown: Cancellatio
     let mut waiting = VecDeque::from([first.queue.waiting as f64]);
     let mut pace = VecDeque::from([first.queue.lately.throughput_per_minute]);
     let live = std::io::stdout().is_terminal();
-    let mut drawn = draw(&settings.admin_url, &first, &waiting, &pace);
+    let mut drawn = draw(&settings.operators_url(), &first, &waiting, &pace);
     if !live {
         show(&drawn)?;
         return Ok(());
@@ -66,7 +66,7 @@ pub async fn top(settings: Settings, arguments: Arguments, shutdown: Cancellatio
                 Ok(picture) => {
                     remember(&mut waiting, picture.queue.waiting as f64);
                     remember(&mut pace, picture.queue.lately.throughput_per_minute);
-                    drawn = draw(&settings.admin_url, &picture, &waiting, &pace);
+                    drawn = draw(&settings.operators_url(), &picture, &waiting, &pace);
                 }
                 Err(error) => {
                     let older = drawn.lines().filter(|line| !line.starts_with("! ")).collect::<Vec<_>>().join("\n");

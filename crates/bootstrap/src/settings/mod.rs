@@ -43,10 +43,8 @@ pub struct Settings {
     pub telemetry: Telemetry,
     pub simulator: Simulator,
     pub tiers: Tiers,
-    /// Where the command line finds the gateway.
-    pub admin_url: String,
-    /// Where it asks for health: the same, or this machine's `OPS_PORT`.
-    pub health_url: String,
+    /// `None`: not set; see [`Settings::operators_url`].
+    pub admin_url: Option<String>,
     makes_secrets: bool,
     shown: String,
 }
@@ -235,6 +233,12 @@ impl Settings {
     /// The settings as a TOML text, secrets masked: what `--print-config` prints.
     pub fn show(&self) -> &str {
         &self.shown
+    }
+
+    /// Where the command line finds the operators' API and asks for health: `ADMIN_URL`, else this machine's `OPS_PORT`, else its `PORT`.
+    pub fn operators_url(&self) -> String {
+        let here = || self.listen.local_url(self.listen.ops_port.unwrap_or(self.listen.port));
+        self.admin_url.clone().unwrap_or_else(here)
     }
 
     /// Nothing is configured: the embedded store is used.

@@ -24,8 +24,6 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         grpc_port: values.whole("grpc_port", 0..=65_535)?,
         public_url: values.url("public_url", &["https", "http"])?,
     };
-    let admin_url = values.url("admin_url", &["http", "https"])?;
-    let at_hand = |port| admin_url.clone().unwrap_or_else(|| listen.local_url(port));
     let settings = Settings {
         role,
         database: database(values)?,
@@ -63,8 +61,7 @@ pub(super) fn parse(role: Role, values: &Values) -> Result<Settings, SettingErro
         telemetry: telemetry(role, values)?,
         simulator: simulator(values)?,
         tiers: tiers(values)?,
-        health_url: at_hand(listen.ops_port.unwrap_or(listen.port)),
-        admin_url: at_hand(listen.ops_port.unwrap_or(listen.port)),
+        admin_url: values.url("admin_url", &["http", "https"])?,
         makes_secrets: values.flag("make_secrets")?,
         shown: show::show(values),
         listen,

@@ -122,7 +122,7 @@ fn the_command_line_asks_where_operators_are_answered() {
     let data = folder.path().display().to_string();
     let asked = |more: &[(&str, &str)]| {
         let here = [("DATA_DIR", data.as_str()), ("HOST", "127.0.0.1"), ("PORT", "9000")];
-        load(Role::Up, &[&here, more].concat(), None).unwrap().admin_url
+        load(Role::Up, &[&here, more].concat(), None).unwrap().operators_url()
     };
     assert_eq!(asked(&[]), "http://127.0.0.1:9000");
     assert_eq!(asked(&[("OPS_PORT", "9001")]), "http://127.0.0.1:9001");

@@ -27,7 +27,7 @@ pub(crate) fn client(settings: &Settings) -> anyhow::Result<Client> {
         None => settings::kept_secret(&settings.data_dir, "admin_api_key")?
             .context("ADMIN_API_KEY is missing: the key of an operator")?,
     };
-    Ok(Client::new(&settings.admin_url, &key.into())?)
+    Ok(Client::new(&settings.operators_url(), &key.into())?)
 }
 
 /// Runs one command.

@@ -54,12 +54,12 @@ pub struct Arguments {
 
 #[derive(Debug, Args)]
 struct Target {
-    /// The gateways, comma-separated: http://host:port; ADMIN_URL when left out
+    /// The gateways, as customers reach them, comma-separated: http://host:port; when left out ADMIN_URL, else this machine's PORT
     #[arg(long, global = true, value_delimiter = ',', value_name = "URL")]
     address: Vec<String>,
-    /// Where /admin/v1 is served, when that is not the first address
-    #[arg(long, global = true, value_name = "URL")]
-    admin_address: Option<String>,
+    /// Where /admin/v1 is served: a gateway with OPS_PORT serves it there alone; when left out ADMIN_URL, else the first address
+    #[arg(long, global = true, alias = "admin-address", value_name = "URL")]
+    admin_url: Option<String>,
     /// An operator's key; ADMIN_API_KEY, or the one that DATA_DIR keeps, when left out
     #[arg(long, global = true, env = "SON1K_ADMIN_KEY", hide_env_values = true, value_name = "KEY")]
     admin_key: Option<SecretString>,
@@ -112,7 +112,7 @@ pub async fn load(settings: Settings, arguments: Arguments, shutdown: Cancellati
     let Arguments { target, what } = arguments;
     let (json, html) = (target.json.clone(), target.html.clone());
     let profile = match what {
-        What::Plan(arguments) => return plan::plan(&arguments, json.as_deref()),
+        What::Plan(arguments) => return plan::plan(&arguments, json.as_deref(), html.as_deref()),
         What::Measure(profile) => profile,
     };
     let bench = bench(&settings, target, shutdown)?;
@@ -146,7 +146,13 @@ pub async fn load(settings: Settings, arguments: Arguments, shutdown: Cancellati
 }
 
 fn bench(settings: &Settings, target: Target, shutdown: CancellationToken) -> anyhow::Result<Bench> {
-    let given = if target.address.is_empty() { vec![settings.admin_url.clone()] } else { target.address };
+    let (named, here) = (settings.admin_url.clone(), || settings.listen.local_url(settings.listen.port));
+    let admin = match (target.admin_url.or_else(|| named.clone()), target.address.first()) {
+        (Some(url), _) => url,
+        (None, Some(first)) => first.clone(),
+        (None, None) => settings.operators_url(),
+    };
+    let given = if target.address.is_empty() { vec![named.unwrap_or_else(here)] } else { target.address };
     let addresses = given.iter().map(|url| Address::parse(url).map(Arc::new)).collect::<anyhow::Result<Vec<_>>>()?;
     let key = match (target.admin_key, &settings.secrets.admin_key) {
         (Some(key), _) => key,
@@ -155,7 +161,6 @@ fn bench(settings: &Settings, target: Target, shutdown: CancellationToken) -> an
             .context("SON1K_ADMIN_KEY is missing: the key of an operator")?
             .into(),
     };
-    let admin = target.admin_address.or_else(|| given.first().cloned()).context("no address")?;
     let operator = Client::new(&admin, &key)?;
     let processes = target.pid.into_iter().chain(target.pid_tree).collect();
     Ok(Bench::new(addresses, operator, processes, shutdown))

@@ -100,6 +100,31 @@ fn everything_can_be_operated_from_a_shell() {
 }
 
 #[test]
+fn a_load_reaches_customers_and_operators_where_each_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mut system = Running::start("son1k", folder.path(), &[&SETTINGS[..], &[("OPS_PORT", &free)]].concat(), &["up"]);
+    let (customers, operators) = (system.until("ready "), format!("http://127.0.0.1:{free}"));
+    let submit = format!("load submit --connections 2 --accounts 1 --warmup 0 --seconds 1 --address {customers}");
+    let runs = |line: &str, settings: &[(&str, &str)]| {
+        let done = output("son1k", folder.path(), settings, &line.split(' ').collect::<Vec<_>>());
+        (done.status.success(), String::from_utf8([done.stdout, done.stderr].concat()).unwrap())
+    };
+    // One address does not do: there the operators' API is not found.
+    let (done, said) = runs(&submit, &[]);
+    assert!(!done && said.contains("an account for the load"), "{said}");
+    for (line, settings) in [
+        (format!("{submit} --admin-url {operators}"), vec![]),
+        (submit.clone(), vec![("ADMIN_URL", operators.as_str())]),
+    ] {
+        let (done, said) = runs(&line, &settings);
+        assert!(done && said.contains("accepted a second"), "{line}: {said}");
+    }
+    system.signal("-TERM");
+    assert_eq!(system.end().0, Some(0));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = [
