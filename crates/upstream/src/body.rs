@@ -38,8 +38,10 @@ pub(crate) fn fraction(value: &Value, names: &[&str]) -> Option<f32> {
     Some(found.clamp(0.0, 1.0) as f32)
 }
 
-pub(crate) fn remaining(value: &Value, names: &[&str]) -> Option<Duration> {
-    number(value, names).map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, REMAINING_LONGEST)))
+/// How long the upstream thinks that a render still takes.
+pub(crate) fn remaining(value: &Value) -> Option<Duration> {
+    number(value, &["estimated_time", "estimated_seconds"])
+        .map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, REMAINING_LONGEST)))
 }
 
 /// The upstream's name for a job, if it is one that can be asked for later.

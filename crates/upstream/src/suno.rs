@@ -56,10 +56,7 @@ fn progress(value: &Value, upstream_id: &str) -> Progress {
 }
 
 fn rendering(value: &Value) -> Progress {
-    Progress::Rendering {
-        fraction: body::fraction(value, &["progress"]),
-        remaining: body::remaining(value, &["estimated_time", "estimated_seconds"]),
-    }
+    Progress::Rendering { fraction: body::fraction(value, &["progress"]), remaining: body::remaining(value) }
 }
 
 impl Suno {
@@ -106,7 +103,7 @@ impl Upstream for Suno {
         {
             return Ok(UpstreamAnswer::Completed { upstream_id, output });
         }
-        Ok(UpstreamAnswer::Accepted { upstream_id })
+        Ok(UpstreamAnswer::Accepted { upstream_id, remaining: body::remaining(&answer) })
     }
 
     async fn poll(&self, secret: &SecretString, upstream_id: &str) -> Result<Progress, UpstreamError> {

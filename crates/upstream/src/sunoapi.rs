@@ -113,8 +113,9 @@ impl Upstream for SunoApi {
         let Answer::Success(answer) = self.http.call(call).await? else {
             return Err(UpstreamError::Unavailable("it has no way to submit at this address".into()));
         };
-        body::job_id(unwrap(&answer)?, &["taskId", "task_id"])
-            .map(|upstream_id| UpstreamAnswer::Accepted { upstream_id })
+        let task = unwrap(&answer)?;
+        body::job_id(task, &["taskId", "task_id"])
+            .map(|upstream_id| UpstreamAnswer::Accepted { upstream_id, remaining: body::remaining(task) })
             .ok_or_else(|| UpstreamError::Unclear("it names no task".into()))
     }
 

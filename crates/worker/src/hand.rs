@@ -39,6 +39,8 @@ pub(crate) struct Entry {
     /// `None` for what was adopted, until the pool is asked for it.
     pub(crate) secret: Option<SecretString>,
     pub(crate) upstream_id: Option<String>,
+    /// How long the render takes, as the upstream said when it accepted it.
+    pub(crate) estimate: Option<Duration>,
     pub(crate) attempts: u32,
     pub(crate) phase: Phase,
     /// When the upstream was first called, as near as this process knows.
@@ -83,6 +85,7 @@ impl Entry {
             spare: None,
             secret: None,
             upstream_id: None,
+            estimate: None,
             attempts: 1,
             phase,
             begun: now,

@@ -27,6 +27,8 @@ const UNKNOWN_MOST: u32 = 3;
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// A worker polls no more often than this in all, a second: with more renders the pauses grow instead.
 const POLLS_PER_SECOND: f64 = 1_000.0;
+/// What chance adds to a pause, at most.
+const JITTER: f64 = 0.2;
 /// An upstream that has recovered is noticed within this.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(8);
 /// Between two looks that callbacks asked for.
@@ -186,28 +188,33 @@ fn after_failure(inc: &Incarnation, held: Held, asked: Option<Duration>) -> Dura
 }
 
 /// The first look at a render that has just begun.
-pub(crate) fn first_pause(inc: &Incarnation) -> Duration {
-    jittered(inc.settings.poll_first)
+pub(crate) fn first_pause(inc: &Incarnation, remaining: Option<Duration>) -> Duration {
+    pause(inc, inc.settings.poll_first, remaining)
 }
 
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(1.0 + rand::random::<f64>() * 0.2)
-}
-
-/// Half as long again as the last one, up to the longest; the upstream's own estimate where it names one.
+/// Half as long again as the last one; longer where this worker has more renders than it may look at.
 fn next_pause(inc: &Incarnation, held: Held, remaining: Option<Duration>) -> Duration {
     let (first, longest) = (inc.settings.poll_first, inc.settings.poll_longest);
     let grown = inc.hand.with(held, |entry| {
-        entry.pause = entry.pause.mul_f64(1.5).clamp(first, longest);
+        entry.pause = entry.pause.mul_f64(1.5).max(first).min(longest);
         entry.pause
     });
-    let grown = grown.unwrap_or(longest);
-    let pause = remaining.filter(|remaining| *remaining >= first).map_or(grown, |remaining| remaining.min(longest));
     let crowded = Duration::from_secs_f64(inc.hand.len() as f64 / POLLS_PER_SECOND);
-    jittered(pause.max(crowded))
+    pause(inc, grown.unwrap_or(longest), remaining).max(jittered(crowded))
 }
 
-fn progressed(inc: &Incarnation, held: Held, fraction: Option<f32>) {
+/// Until the end, where the upstream names it, else the usual pause; jittered, and the longest at most: whoever listens hears of progress.
+fn pause(inc: &Incarnation, usual: Duration, remaining: Option<Duration>) -> Duration {
+    let (first, longest) = (inc.settings.poll_first, inc.settings.poll_longest);
+    let wanted = remaining.filter(|remaining| *remaining >= first).unwrap_or(usual);
+    jittered(wanted.min(longest.div_f64(1.0 + JITTER)))
+}
+
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + rand::random::<f64>() * JITTER)
+}
+
+pub(crate) fn progressed(inc: &Incarnation, held: Held, fraction: Option<f32>) {
     let Some(progress) = fraction else { return };
     let change = inc.hand.with(held, |entry| {
         let fresh = entry.told.is_none_or(|told| told.elapsed() >= PROGRESS_EVERY);

@@ -204,13 +204,16 @@ fn began_rendering(
         let spare = entry.spare.take();
         if canceled || entry.closing {
             close::start(entry, held.id);
-            (spare, Duration::ZERO, entry.upstream_id.is_none())
+            (spare, Duration::ZERO, entry.upstream_id.is_none(), None)
         } else {
             entry.phase = Phase::Rendering;
-            (spare, render::first_pause(inc), false)
+            // Where the first look may be some seconds off, whoever listens hears that it has begun.
+            let progress = entry.estimate.map(|_| 0.0);
+            (spare, render::first_pause(inc, entry.estimate), false, progress)
         }
     });
-    let Some((spare, pause, nothing_to_tell)) = next else { return };
+    let Some((spare, pause, nothing_to_tell, progress)) = next else { return };
+    render::progressed(inc, held, progress);
     if let Some(spare) = spare {
         inc.release(spare.lease_id, LeaseOutcome::Abandoned);
     }

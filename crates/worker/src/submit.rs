@@ -106,7 +106,7 @@ async fn call(inc: &Arc<Incarnation>, claimed: &Claimed, secret: SecretString, w
     // A drain that could not wait any longer has put it back.
     let Some(true) = begins else { return };
     match inc.call("submit", &trace, inc.upstream.submit(&secret, &job)).await {
-        Ok(UpstreamAnswer::Accepted { upstream_id }) => accepted(inc, held, upstream_id).await,
+        Ok(UpstreamAnswer::Accepted { upstream_id, remaining }) => accepted(inc, held, upstream_id, remaining).await,
         Ok(UpstreamAnswer::Completed { upstream_id, output }) => completed(inc, held, upstream_id, output).await,
         Err(CallError::Lost) => {}
         Err(CallError::Shut(pause)) => {
@@ -148,9 +148,9 @@ async fn same_token(inc: &Incarnation, held: Held, token: TokenId) -> Option<(Se
     Some((lease.secret, Some(used.lease_id)))
 }
 
-async fn accepted(inc: &Incarnation, held: Held, upstream_id: String) {
+async fn accepted(inc: &Incarnation, held: Held, upstream_id: String, remaining: Option<Duration>) {
     let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Accepted) else { return };
-    inc.hand.with(held, |entry| entry.upstream_id = Some(upstream_id.clone()));
+    inc.hand.with(held, |entry| (entry.upstream_id, entry.estimate) = (Some(upstream_id.clone()), remaining));
     inc.write(Write::Rendering(Accepted { held, upstream_id, lease: entry.lease })).await;
 }
 

@@ -17,14 +17,10 @@ pub struct UpstreamJob {
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum UpstreamAnswer {
-    Accepted {
-        upstream_id: String,
-    },
+    /// `remaining`: the upstream's own estimate of the render.
+    Accepted { upstream_id: String, remaining: Option<Duration> },
     /// Done in the same breath.
-    Completed {
-        upstream_id: String,
-        output: Output,
-    },
+    Completed { upstream_id: String, output: Output },
 }
 
 #[derive(Debug, Clone, PartialEq)]

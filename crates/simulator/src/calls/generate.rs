@@ -69,7 +69,11 @@ pub(super) async fn generate(world: Data<World>, request: HttpRequest, body: Byt
         return visit.answer(None, Answer::ok(Value::Null)).await;
     }
     match accept(&world, &visit, &order) {
-        Ok(id) => visit.answer(Some(id), Answer::ok(json!({ "id": id.to_string(), "status": "pending" }))).await,
+        Ok(id) => {
+            let seconds = id.ends_ms().saturating_sub(now_ms()) as f64 / 1_000.0;
+            let said = json!({ "id": id.to_string(), "status": "pending", "estimated_time": seconds });
+            visit.answer(Some(id), Answer::ok(said)).await
+        }
         Err(refused) => visit.answer(None, refused).await,
     }
 }

@@ -10,7 +10,9 @@ async fn an_order_renders_and_completes_with_a_track() {
     let upstream = Upstream::start();
     upstream.script(json!({"render_seconds": {"min": 0.6, "max": 0.6}})).await;
     let answer = upstream.order("t", None, json!({"prompt": "lofi rain", "title": "Night shift"})).await.unwrap();
-    let id = answer.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
+    let order = answer.json::<Value>().await.unwrap();
+    assert!((0.0..=0.6).contains(&order["estimated_time"].as_f64().unwrap()), "{order}");
+    let id = order["id"].as_str().unwrap().to_owned();
     let mut seen = Vec::new();
     let track = loop {
         let status = upstream.status(&id).await;

@@ -7,11 +7,14 @@ use upstream::Dialect;
 
 #[tokio::test]
 async fn a_submission_carries_its_key_and_token_and_names_the_job_either_way() {
-    let up = raw(Dialect::Suno, vec![ok(r#"{"id":"u1"}"#), ok(r#"{"task_id":42}"#)]).await;
+    let up = raw(Dialect::Suno, vec![ok(r#"{"id":"u1"}"#), ok(r#"{"task_id":42,"estimated_time":12.5}"#)]).await;
     let first = up.upstream.submit(&secret(), &job()).await.unwrap();
-    assert_eq!(first, UpstreamAnswer::Accepted { upstream_id: "u1".into() });
+    assert_eq!(first, UpstreamAnswer::Accepted { upstream_id: "u1".into(), remaining: None });
     let second = up.upstream.submit(&secret(), &job()).await.unwrap();
-    assert_eq!(second, UpstreamAnswer::Accepted { upstream_id: "42".into() });
+    assert_eq!(
+        second,
+        UpstreamAnswer::Accepted { upstream_id: "42".into(), remaining: Some(Duration::from_millis(12_500)) }
+    );
     let (connection, text) = up.seen.request(0);
     assert!(text.starts_with("POST /up/generate HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("authorization: Bearer very-secret-token\r\n"), "{text}");

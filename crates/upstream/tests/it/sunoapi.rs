@@ -2,6 +2,7 @@
 
 use crate::raw::{job, ok, raw, secret};
 use domain::ports::upstream::{Progress, UpstreamAnswer, UpstreamError};
+use std::time::Duration;
 use upstream::Dialect;
 
 #[tokio::test]
@@ -13,6 +14,7 @@ async fn a_task_from_its_creation_to_its_two_tracks() {
         Dialect::SunoApi,
         vec![
             ok(r#"{"code":200,"msg":"success","data":{"taskId":"t"}}"#),
+            ok(r#"{"code":200,"msg":"success","data":{"taskId":"t","estimated_time":"30"}}"#),
             ok(r#"{"code":200,"data":{"status":"PENDING"}}"#),
             ok(r#"{"code":200,"data":{"status":"FIRST_SUCCESS"}}"#),
             ok(done),
@@ -22,7 +24,10 @@ async fn a_task_from_its_creation_to_its_two_tracks() {
     )
     .await;
     let accepted = up.upstream.submit(&secret(), &job()).await.unwrap();
-    assert_eq!(accepted, UpstreamAnswer::Accepted { upstream_id: "t".into() });
+    assert_eq!(accepted, UpstreamAnswer::Accepted { upstream_id: "t".into(), remaining: None });
+    let accepted = up.upstream.submit(&secret(), &job()).await.unwrap();
+    let remaining = Some(Duration::from_secs(30));
+    assert_eq!(accepted, UpstreamAnswer::Accepted { upstream_id: "t".into(), remaining });
     assert!(up.seen.request(0).1.starts_with("POST /up/api/v1/generate HTTP"));
     let poll = || async { up.upstream.poll(&secret(), "t").await.unwrap() };
     assert_eq!(poll().await, Progress::Rendering { fraction: None, remaining: None });
@@ -32,7 +37,7 @@ async fn a_task_from_its_creation_to_its_two_tracks() {
     assert_eq!(output.tracks[0].image_url.as_deref(), Some("https://x/a.png"));
     assert!(matches!(poll().await, Progress::Failed { moderated: true, .. }));
     assert_eq!(poll().await, Progress::Unknown);
-    assert!(up.seen.request(1).1.starts_with("GET /up/api/v1/generate/record-info?taskId=t HTTP"));
+    assert!(up.seen.request(2).1.starts_with("GET /up/api/v1/generate/record-info?taskId=t HTTP"));
     assert_eq!(up.upstream.cancel(&secret(), "t").await, Ok(false));
 }
 

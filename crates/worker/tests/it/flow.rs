@@ -61,6 +61,35 @@ async fn gateways_hear_of_milestones_and_now_and_then_of_progress() {
     worker.stop().await;
 }
 
+/// The upstream says with its acceptance how long it will take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_render_whose_end_is_known_is_looked_at_when_it_ends() {
+    let stage = Stage::new(script(2.0), 5).await;
+    let worker = stage.worker(settings());
+    let ids = stage.submit(10).await;
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
+    assert_eq!(stage.calls("status").await.len(), 10, "once each");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_render_whose_end_is_known_is_looked_at_now_and_then() {
+    let stage = Stage::new(script(4.0), 1).await;
+    let mut changes = stage.backends.doorbell.changes();
+    let worker = stage.worker(Settings { poll_longest: Duration::from_secs(1), ..settings() });
+    let ids = stage.submit(1).await;
+    let end = stage.succeeded(&ids, Duration::from_secs(20)).await.remove(0);
+    let mut heard: Vec<Change> = Vec::new();
+    while heard.last().is_none_or(|change| change.version < end.version) {
+        if let Some(Heard::Rang(more)) = changes.next().await {
+            heard.extend(more);
+        }
+    }
+    let progress: Vec<f32> = heard.iter().filter_map(|change| change.progress).collect();
+    assert!(progress.len() >= 3 && progress[0] == 0.0 && progress.is_sorted(), "{progress:?}");
+    worker.stop().await;
+}
+
 /// A rate over what is absent is nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_not_happened_yet_is_counted_as_zero() {
