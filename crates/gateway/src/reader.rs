@@ -57,8 +57,12 @@ async fn run(mut waiting: mpsc::Receiver<Asked>, generations: Arc<dyn Generation
             return;
         }
         let mut batch: HashMap<_, Vec<Answer>> = HashMap::with_capacity(gathered.len());
-        for asked in gathered.drain(..) {
+        // Whoever has left meanwhile is not read for.
+        for asked in gathered.drain(..).filter(|asked| !asked.answer.is_closed()) {
             batch.entry(asked.id).or_default().push(asked.answer);
+        }
+        if batch.is_empty() {
+            continue;
         }
         let generations = generations.clone();
         tasks.spawn(async move {

@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::problem::ApiError;
 use crate::view::At;
 use actix_web::{HttpResponse, web};
+use domain::Timestamp;
 use domain::scaling::{Inputs, Standing, blind};
 use serde::Serialize;
 use std::time::Duration;
@@ -34,6 +35,7 @@ struct ScalingView<'a> {
     inputs: InputsView,
     /// Since when `desired` has been what it is.
     since: At,
+    /// When it was written down last, also where nothing was known to decide by.
     decided_at: At,
     /// Why the controller could not be asked or could not apply it. Null when it could.
     failure: Option<&'a str>,
@@ -59,7 +61,7 @@ struct InputsView {
     token_free: u64,
 }
 
-fn view(standing: &Standing) -> ScalingView<'_> {
+fn view(standing: &Standing, written_at: Timestamp) -> ScalingView<'_> {
     let Standing { controller, min, max, inputs, decision, failure } = standing;
     let seen = &inputs.observed;
     ScalingView {
@@ -82,7 +84,7 @@ fn view(standing: &Standing) -> ScalingView<'_> {
             token_free: seen.token_free,
         },
         since: At(decision.memory.since),
-        decided_at: At(decision.memory.seen_at),
+        decided_at: At(written_at),
         failure: failure.as_deref(),
     }
 }
@@ -102,7 +104,9 @@ fn view(standing: &Standing) -> ScalingView<'_> {
 pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let last = core.call(core.backends.scaling.standing()).await?;
     let silent_for = match &last {
-        Some((standing, age)) if *age < SILENT_AFTER => return Ok(HttpResponse::Ok().json(view(standing))),
+        Some((standing, age)) if *age < SILENT_AFTER => {
+            return Ok(HttpResponse::Ok().json(view(standing, core.backends.clock.now() - *age)));
+        }
         Some((_, age)) => Some(age.as_secs()),
         None => None,
     };
@@ -115,5 +119,5 @@ pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<H
     );
     let decision = blind(None, &inputs, why, now);
     let standing = Standing { controller: "none".to_owned(), min, max, inputs, decision, failure: None };
-    Ok(HttpResponse::Ok().json(view(&standing)))
+    Ok(HttpResponse::Ok().json(view(&standing, now)))
 }
