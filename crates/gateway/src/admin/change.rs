@@ -21,11 +21,13 @@ use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// Equal changes at once wait for the first of them; the ledger knows of those that come later.
 const JOINED_FOR: Duration = Duration::from_secs(2);
 const JOINED_MOST: u64 = 10_000;
 const TOLD_TRIES: u32 = 3;
+const MADE_ALL_THE_SAME: &str = "Another request with this key was made elsewhere at the same moment. This one was made as well, and is in the audit trail; take a new key for a new request.";
 
 /// What a change is answered with.
 #[derive(Clone, Serialize, Deserialize)]
@@ -115,9 +117,6 @@ impl Change<'_> {
         after: impl FnOnce(&Outcome),
     ) -> Result<HttpResponse, ApiError> {
         let (seal, entry) = (self.seal()?, self.entry(subject));
-        if let Some(earlier) = self.earlier(seal.as_ref()).await? {
-            return self.replay(seal.as_ref(), &entry, &earlier);
-        }
         let key = seal.as_ref().map(Seal::key);
         let keep = |outcome: &Outcome| match &seal {
             Some(seal) => show(outcome).ok().and_then(|done| seal.seal(&done)).unwrap_or_default(),
@@ -147,13 +146,19 @@ impl Change<'_> {
             return done.answer(false);
         };
         let asked = self.entry(None);
-        if let Some(earlier) = self.earlier(Some(&seal)).await? {
+        if let Some(earlier) = self.core.call(self.core.backends.operators.earlier(&seal.key())).await? {
             return self.replay(Some(&seal), &asked, &earlier);
         }
         let made = async {
             let done = work.await?;
             let entry = AuditEntry { subject: done.subject.clone(), ..asked.clone() };
-            self.tell(entry, Some(&seal), &done).await;
+            if let Some(other) = self.tell(entry.clone(), Some(&seal), &done).await {
+                // Another gateway made a change with this key at the same time and told it first. This one is made all the same.
+                self.tell(entry, None, &done).await;
+                if other.fingerprint != self.fingerprint {
+                    return Err(ApiError::new(Code::IdempotencyKeyReused, MADE_ALL_THE_SAME));
+                }
+            }
             Ok::<_, ApiError>(Arc::new(Made { entry: asked.id, fingerprint: self.fingerprint, done }))
         };
         // Failures are not remembered.
@@ -170,15 +175,20 @@ impl Change<'_> {
         Ok(self.seal()?.map(|seal| seal.key_of(&part.to_string())))
     }
 
+    /// The same for the same change wherever it is made, `None` where it has no key.
+    pub(crate) fn uuid(&self) -> Result<Option<Uuid>, ApiError> {
+        let first = |seal: Seal| {
+            let mut first = [0; 16];
+            first.copy_from_slice(&seal.key().hash[..16]);
+            Uuid::from_bytes(first)
+        };
+        Ok(self.seal()?.map(first))
+    }
+
     fn seal(&self) -> Result<Option<Seal>, ApiError> {
         let key = idempotency::header(self.request.headers()).map_err(|broken| ApiError::invalid(vec![broken]))?;
         let call = format!("{} {}", self.request.method(), self.request.path());
         Ok(key.map(|key| Seal::new(&self.core.settings.pepper, &call, &key, self.fingerprint)))
-    }
-
-    async fn earlier(&self, seal: Option<&Seal>) -> Result<Option<Earlier>, ApiError> {
-        let Some(seal) = seal else { return Ok(None) };
-        self.core.call(self.core.backends.operators.earlier(&seal.key())).await
     }
 
     fn replay(&self, seal: Option<&Seal>, entry: &AuditEntry, earlier: &Earlier) -> Result<HttpResponse, ApiError> {
@@ -206,16 +216,20 @@ impl Change<'_> {
         }
     }
 
-    async fn tell(&self, entry: AuditEntry, seal: Option<&Seal>, done: &Done) {
+    /// Answers what the key stands for already, where that is another change: then nothing was told.
+    async fn tell(&self, entry: AuditEntry, seal: Option<&Seal>, done: &Done) -> Option<Earlier> {
         let keep = |_: &Outcome| seal.and_then(|seal| seal.seal(done)).unwrap_or_default();
         let deed = Deed { entry, key: seal.map(Seal::key), answer: &keep };
         for _ in 0..TOLD_TRIES {
-            if self.core.call(self.core.backends.operators.act(&Order::Told, &deed)).await.is_ok() {
-                return;
+            match self.core.call(self.core.backends.operators.act(&Order::Told, &deed)).await {
+                Ok(Acted::Earlier(earlier)) => return Some(earlier).filter(|earlier| earlier.entry != deed.entry.id),
+                Ok(_) => return None,
+                Err(_) => {}
             }
         }
         let AuditEntry { action, subject, address, request_id, .. } = deed.entry;
         tracing::error!(action, subject, address, request_id, "an operator's change is not in the audit trail");
+        None
     }
 }
 

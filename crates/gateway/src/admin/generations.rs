@@ -16,6 +16,7 @@ use crate::view::OperatorsGeneration;
 use crate::{body, idempotency, page, view};
 use actix_web::http::StatusCode;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use domain::account::Account;
 use domain::admission::Submission;
 use domain::generation::{ErrorCode, Generation};
 use domain::ids::{AccountId, GenerationId};
@@ -153,22 +154,28 @@ pub(crate) async fn retry(
         .make(async {
             let old = find(&core, Scope::Everyone, &id).await?;
             let id = old.id;
-            let new = anew(&change, old).await?;
+            let account = core.call(core.backends.accounts.show(old.account_id)).await?;
+            let account = account.ok_or_else(ApiError::not_found)?;
+            let key = change.key_of(&id)?;
+            let (new, _) = anew(&change, old, &account, key).await?;
             let done = Done::new(StatusCode::ACCEPTED, &view::operators(&new, None))?;
             Ok(done.subject(&id).location(format!("/admin/v1/generations/{}", new.id)))
         })
         .await
 }
 
-/// Submits what has ended once more, as a generation of its own.
-pub(super) async fn anew(change: &Change<'_>, old: Generation) -> Result<Generation, ApiError> {
+/// Submits what has ended once more, as a generation of its own. Answers it, and whether it was submitted under `key` before.
+pub(super) async fn anew(
+    change: &Change<'_>,
+    old: Generation,
+    account: &Account,
+    key: Option<String>,
+) -> Result<(Generation, bool), ApiError> {
     let Change { core, request, .. } = *change;
     if !old.status.is_final() {
         return Err(ApiError::new(Code::NotFinal, "Only what has ended can be submitted anew."));
     }
-    let account = core.call(core.backends.accounts.show(old.account_id)).await?.ok_or_else(ApiError::not_found)?;
-    core.backlogs.check(&account).await?;
-    let key = change.key_of(&old.id)?;
+    core.backlogs.check(account).await?;
     let idempotency = key.map(|key| idempotency::key_for(key, &old.request)).transpose()?;
     let submission = Submission {
         id: GenerationId::new(core.backends.clock.now(), rand::random()),
@@ -179,6 +186,5 @@ pub(super) async fn anew(change: &Change<'_>, old: Generation) -> Result<Generat
         retry_of: Some(old.id),
         trace: request.extensions().get::<Trace>().cloned().map(Trace::into_text),
     };
-    let (new, _) = accept(core, submission).await?;
-    Ok(new)
+    accept(core, submission).await
 }

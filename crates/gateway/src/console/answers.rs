@@ -123,7 +123,8 @@ fn bulk(value: &Value, form: &Form, session: &Session, back: &str) -> Markup {
     let number = |name: &str| count(value[name].as_u64().unwrap_or_default());
     let retry = text(value, "action") == "retry";
     let more = value["more"].as_bool().unwrap_or_default();
-    let said: Vec<(&str, &str)> = form.fields().filter(|(name, _)| *name != "dry_run:flag").collect();
+    let said: Vec<(&str, &str)> =
+        form.fields().filter(|(name, _)| !["dry_run:flag", "cursor"].contains(name)).collect();
     let filters = said.iter().filter(|(name, value)| name.starts_with("filter.") && !value.is_empty());
     let filters: Vec<String> = filters
         .map(|(name, value)| format!("{} {value}", name.trim_start_matches("filter.").replace('_', " ")))
@@ -132,7 +133,7 @@ fn bulk(value: &Value, form: &Form, session: &Session, back: &str) -> Markup {
         p { "Of: " strong { @if filters.is_empty() { "all generations" } @else { (filters.join(", ")) } } }
         @if value["dry_run"] == true {
             p.big { strong { (number("matched")) } @if more { " or more" } @if retry { " would be submitted anew, charged as one each." } @else { " would be canceled and refunded." } }
-            @if more { p.quiet { "One press takes at most 1,000, the newest first; press again for the rest." } }
+            @if more { p.quiet { "One press takes at most 1,000, the newest first, and then offers the rest." } }
             @if value["matched"].as_u64().unwrap_or_default() > 0 {
                 (Press {
                     call: "generations/bulk".to_owned(), method: "POST", class: "danger", back, said: "",
@@ -144,7 +145,16 @@ fn bulk(value: &Value, form: &Form, session: &Session, back: &str) -> Markup {
             @if value["refused"].as_u64().unwrap_or_default() > 0 {
                 p.notice.warn { (number("refused")) " could not be: no credits, the month is used up, or the account is suspended." }
             }
-            @if more { p.notice.warn { "There are more. Do it again for the rest." } }
+            @if more {
+                p.notice.warn { "There are more." }
+                (Press {
+                    call: "generations/bulk".to_owned(), method: "POST", class: "danger", back, said: "",
+                    label: "Go on with the rest", sure: None,
+                }.show(session, &html! {
+                    @for (name, value) in &said { input type="hidden" name=(name) value=(value); }
+                    input type="hidden" name="cursor" value=(text(value, "next"));
+                }))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The harness: a gateway on a free port with an empty embedded ledger, and actors with verbs.
 
 use crate::contract;
-use crate::faults::{FaultyGenerations, FaultyLimiter};
+use crate::faults::{FaultyGenerations, FaultyLimiter, SlowBooks};
 use crate::gone::{Gone, Nothing};
 use crate::laying_aside::LaysAside;
 use crate::pool::Pool;
@@ -49,6 +49,7 @@ pub(crate) struct App {
     pub(crate) laid_aside: Arc<LaysAside>,
     pub(crate) generations: Arc<FaultyGenerations>,
     pub(crate) limiter: Arc<FaultyLimiter>,
+    pub(crate) books: Arc<SlowBooks>,
     pub(crate) registry: prometheus::Registry,
     pub(crate) shutdown: CancellationToken,
     pub(crate) served: TaskTracker,
@@ -243,9 +244,10 @@ impl App {
     ) -> Self {
         let doorbell: Arc<dyn Doorbell> = laid_aside.clone();
         let generations = Arc::new(FaultyGenerations::around(ledger.clone()));
+        let books = Arc::new(SlowBooks::around(ledger.clone()));
         let limiter = Arc::new(FaultyLimiter::around(embedded::limiter::InProcessLimiter::new()));
         let mut backends = Backends {
-            accounts: ledger.clone(),
+            accounts: books.clone(),
             operators: ledger.clone(),
             generations: generations.clone(),
             work: ledger.clone(),
@@ -288,6 +290,7 @@ impl App {
             laid_aside,
             generations,
             limiter,
+            books,
             registry,
             shutdown,
             served,

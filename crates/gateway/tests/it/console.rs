@@ -310,7 +310,14 @@ async fn many_are_changed_after_being_counted() {
         ("filter.q", &counted.hidden("filter.q")),
         ("filter.status", ""),
     ];
-    browser.post("/console/act/generations/bulk", &done).await.is(200).has(&["<strong>5</strong> canceled"]);
+    let few = [done.as_slice(), &[("limit:number", "3")]].concat();
+    let begun = browser.post("/console/act/generations/bulk", &few).await;
+    begun.is(200).has(&["<strong>3</strong> canceled", "There are more.", "Go on with the rest"]);
+    assert_eq!(waiting().await, 3);
+    let (key, cursor) = (begun.hidden("_key"), begun.hidden("cursor"));
+    let rest =
+        [("_csrf", csrf.as_str()), ("_key", &key), ("cursor", &cursor), ("action", "cancel"), ("filter.q", "SONG")];
+    browser.post("/console/act/generations/bulk", &rest).await.is(200).has(&["<strong>2</strong> canceled"]);
     assert_eq!(waiting().await, 1);
 }
 

@@ -1,18 +1,22 @@
 //! Ports that fail on command, around real ones.
 
 use async_trait::async_trait;
+use domain::account::{Account, KeyRecord, Principal};
 use domain::admission::Submission;
+use domain::api_key::KeyHash;
+use domain::credits::CreditEntry;
 use domain::event::Change;
 use domain::generation::{CanceledBy, Generation};
 use domain::ids::{AccountId, GenerationId};
 use domain::page::{Page, PageRequest};
+use domain::ports::accounts::{AccountFilter, AuditEntry, NewAccount, NewKey, Usage, Verified};
 use domain::ports::generations::{Attempt, Backlog, Canceled, GenerationFilter, Place, QueueStats, Scope, Submitted};
 use domain::ports::limiter::LimiterError;
-use domain::ports::{Generations, RateLimiter, StoreError};
+use domain::ports::{Accounts, Generations, RateLimiter, StoreError};
 use domain::rate::RateDecision;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -32,7 +36,8 @@ pub(crate) enum Fault {
 /// What a store does when it is well, and what it is told to do otherwise.
 pub(crate) struct FaultyGenerations {
     inner: Arc<dyn Generations>,
-    fault: Mutex<Option<(Fault, usize)>>,
+    /// After how many calls it goes wrong, and how often.
+    fault: Mutex<Option<(Fault, usize, usize)>>,
     /// The backlog is asked for and never told, as by a server that hangs.
     pub(crate) counts_nothing: AtomicBool,
     pub(crate) calls: AtomicUsize,
@@ -56,12 +61,21 @@ impl FaultyGenerations {
 
     /// The next `times` calls go wrong.
     pub(crate) fn fail(&self, fault: Fault, times: usize) {
-        *self.fault.lock().unwrap() = Some((fault, times));
+        self.fail_after(0, fault, times);
+    }
+
+    /// The same once `spared` calls went well.
+    pub(crate) fn fail_after(&self, spared: usize, fault: Fault, times: usize) {
+        *self.fault.lock().unwrap() = Some((fault, spared, times));
     }
 
     fn next(&self) -> Option<Fault> {
         let mut planned = self.fault.lock().unwrap();
-        let (fault, times) = planned.as_mut().filter(|(_, times)| *times > 0)?;
+        let (fault, spared, times) = planned.as_mut().filter(|(_, _, times)| *times > 0)?;
+        if *spared > 0 {
+            *spared -= 1;
+            return None;
+        }
         *times -= 1;
         Some(*fault)
     }
@@ -137,6 +151,69 @@ impl Generations for FaultyGenerations {
 
     async fn retain(&self, succeeded: u32, failed: u32, results_for: Duration) -> Result<u64, StoreError> {
         self.inner.retain(succeeded, failed, results_for).await
+    }
+}
+
+/// Accounts whose books take their time to be added up.
+pub(crate) struct SlowBooks {
+    inner: Arc<dyn Accounts>,
+    /// Milliseconds for each of them.
+    pub(crate) each_takes: AtomicU64,
+}
+
+impl SlowBooks {
+    pub(crate) fn around(inner: Arc<dyn Accounts>) -> Self {
+        Self { inner, each_takes: AtomicU64::default() }
+    }
+}
+
+#[async_trait]
+impl Accounts for SlowBooks {
+    async fn authenticate(&self, hash: &KeyHash) -> Result<Option<Principal>, StoreError> {
+        self.inner.authenticate(hash).await
+    }
+
+    async fn create(&self, account: NewAccount) -> Result<Account, StoreError> {
+        self.inner.create(account).await
+    }
+
+    async fn show(&self, id: AccountId) -> Result<Option<Account>, StoreError> {
+        self.inner.show(id).await
+    }
+
+    async fn list(&self, filter: &AccountFilter, page: PageRequest) -> Result<Page<Account>, StoreError> {
+        self.inner.list(filter, page).await
+    }
+
+    async fn create_key(&self, key: NewKey) -> Result<Option<KeyRecord>, StoreError> {
+        self.inner.create_key(key).await
+    }
+
+    async fn keys(&self, account_id: AccountId) -> Result<Vec<KeyRecord>, StoreError> {
+        self.inner.keys(account_id).await
+    }
+
+    async fn ensure_system(&self, account: NewAccount, key: NewKey) -> Result<(), StoreError> {
+        self.inner.ensure_system(account, key).await
+    }
+
+    async fn usage(&self, id: AccountId) -> Result<Option<Usage>, StoreError> {
+        self.inner.usage(id).await
+    }
+
+    async fn entries(&self, id: AccountId, page: PageRequest) -> Result<Page<CreditEntry>, StoreError> {
+        self.inner.entries(id, page).await
+    }
+
+    async fn verify(&self, after: Option<AccountId>, limit: u16) -> Result<Verified, StoreError> {
+        let verified = self.inner.verify(after, limit).await?;
+        let takes = verified.accounts * self.each_takes.load(Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(takes)).await;
+        Ok(verified)
+    }
+
+    async fn audit_trail(&self, page: PageRequest) -> Result<Page<AuditEntry>, StoreError> {
+        self.inner.audit_trail(page).await
     }
 }
 

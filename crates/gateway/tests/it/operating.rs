@@ -380,3 +380,113 @@ async fn many_are_canceled_and_submitted_anew_at_once() {
         assert_eq!(named, places);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_change_goes_on_where_it_ended_and_submits_each_anew_once() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.rich().await);
+    let mut old = Vec::new();
+    for _ in 0..5 {
+        old.push(customer.submitted("rain").await.to_string());
+    }
+    let bulk = async |body: &Value| operator.post("/admin/v1/generations/bulk").json(body).send().await;
+    let account = customer.account;
+    bulk(&json!({"action": "cancel", "filter": {"account": account}})).await.is(200);
+    let mut body = json!({"action": "retry", "filter": {"account": account, "status": "canceled"}, "limit": 2});
+    let mut changed = Vec::new();
+    loop {
+        let answer = bulk(&body).await;
+        changed.push(answer.is(200).body["changed"].as_u64().unwrap());
+        assert_eq!(answer.body["more"], answer.body["next"].is_string());
+        if answer.body["next"].is_null() {
+            break;
+        }
+        assert!(changed.len() < 3, "{changed:?}");
+        body["cursor"] = answer.body["next"].clone();
+    }
+    assert_eq!(changed, [2, 2, 1]);
+    // The last call again, as by somebody who did not hear its answer.
+    let again = bulk(&body).await;
+    assert_eq!((&again.is(200).body["matched"], &again.body["changed"]), (&json!(1), &json!(0)));
+    let open = operator.get(&format!("/admin/v1/generations?account={account}&status=queued")).await;
+    let mut retried: Vec<_> =
+        open.body["data"].as_array().unwrap().iter().map(|one| one["retry_of"].as_str().unwrap()).collect();
+    retried.sort_unstable();
+    assert_eq!(retried, old, "each once");
+    app.backstage().assert_the_books_add_up().await;
+
+    body["filter"]["status"] = "failed".into();
+    let elsewhere = bulk(&body).await;
+    assert_eq!(elsewhere.is_problem(422, "validation_failed").places(), ["/cursor"]);
+    for (limit, cursor) in [(0, json!("x")), (1_001, json!("canceled.x.y"))] {
+        let wrong = json!({"action": "retry", "filter": {}, "limit": limit, "cursor": cursor});
+        assert_eq!(bulk(&wrong).await.is_problem(422, "validation_failed").places(), ["/limit", "/cursor"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bulk_change_that_fails_on_the_way_tells_what_it_did() {
+    let app = App::start().await;
+    let (operator, customer) = (app.operator(), app.rich().await);
+    for _ in 0..3 {
+        customer.submitted("rain").await;
+    }
+    let bulk = async |body: &Value| operator.post("/admin/v1/generations/bulk").json(body).send().await;
+    let mut body = json!({"action": "cancel", "filter": {}});
+    // What is queued is found; what is in work is not.
+    app.generations.fail_after(1, crate::faults::Fault::Unavailable, 1);
+    let told = bulk(&body).await;
+    assert_eq!((&told.is(200).body["changed"], &told.body["more"]), (&json!(3), &json!(true)));
+    let trail = async || operator.get("/admin/v1/audit?limit=100").await.text.matches("generation.bulk").count();
+    assert_eq!(trail().await, 1);
+    body["cursor"] = told.body["next"].clone();
+    let rest = bulk(&body).await;
+    assert_eq!((&rest.is(200).body["changed"], &rest.body["next"]), (&json!(0), &Value::Null));
+    // Where nothing was done, it failed.
+    app.generations.fail(crate::faults::Fault::Unavailable, 1);
+    bulk(&body).await.is_problem(503, "unavailable");
+    assert_eq!(trail().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_changes_with_one_key_on_two_gateways_are_both_in_the_trail() {
+    let app = App::start().await;
+    let other = app.another();
+    let (here, there) = (app.operator(), other.operator());
+    let (one, two) = (app.rich().await, app.rich().await);
+    for customer in [&one, &two] {
+        let id = customer.submitted("rain").await;
+        here.post(&format!("/admin/v1/generations/{id}/cancel")).send().await.is(202);
+    }
+    let bulk = async |operator: &Actor, customer: &Actor| {
+        let body = json!({"action": "retry", "filter": {"account": customer.account, "status": "canceled"}});
+        operator.post("/admin/v1/generations/bulk").header("Idempotency-Key", "incident-7").json(&body).send().await
+    };
+    // The list, then the submission.
+    app.generations.fail_after(1, crate::faults::Fault::Held, 1);
+    let (first, second) = tokio::join!(bulk(&here, &one), async {
+        app.generations.reached.notified().await;
+        let second = bulk(&there, &two).await;
+        app.generations.let_go.notify_one();
+        second
+    });
+    assert_eq!(second.is(200).body["changed"], 1);
+    first.is_problem(422, "idempotency_key_reused");
+    let waiting = here.get("/admin/v1/generations?status=queued").await;
+    assert_eq!(waiting.body["data"].as_array().unwrap().len(), 2, "both were made");
+    let trail = here.get("/admin/v1/audit?limit=100").await;
+    assert_eq!(trail.text.matches("generation.bulk").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn books_that_take_long_are_added_up_all_the_same() {
+    let app = App::start().await;
+    for _ in 0..15 {
+        app.customer(Tier::Free).await;
+    }
+    // Together they take longer than one call of the ledger may.
+    app.books.each_takes.store(400, std::sync::atomic::Ordering::SeqCst);
+    let books = app.operator().get("/admin/v1/ledger/verify").await;
+    assert_eq!(books.is(200).body["ok"], true);
+    assert!(books.body["accounts"].as_u64().unwrap() >= 15);
+}

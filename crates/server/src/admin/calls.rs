@@ -236,11 +236,16 @@ fn generations(command: Generations) -> (Asked, Show) {
             (post(format!("generations/{generation}/cancel")), Show::Word("canceled"))
         }
         Generations::Retry { generation } => (post(format!("generations/{generation}/retry")), Show::Only("/id")),
-        Generations::Bulk { action, filter: wanted, yes } => {
+        Generations::Bulk { action, filter: wanted, yes, cursor } => {
             let named: Map<String, Value> =
                 filter(wanted).into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into()))).collect();
             let action = if action == Action::Cancel { "cancel" } else { "retry" };
-            let members = [("action", json!(action)), ("filter", named.into()), ("dry_run", json!(!yes))];
+            let members = [
+                ("action", json!(action)),
+                ("filter", named.into()),
+                ("dry_run", json!(!yes)),
+                ("cursor", json!(cursor)),
+            ];
             (with_body(post("generations/bulk"), members), Show::Bulk)
         }
     }

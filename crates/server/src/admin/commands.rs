@@ -218,6 +218,9 @@ pub enum Generations {
         /// Do it, instead of only counting
         #[arg(long)]
         yes: bool,
+        /// Go on from where a call before with the same action and filter ended
+        #[arg(long)]
+        cursor: Option<String>,
     },
 }
 

@@ -176,11 +176,12 @@ fn books(answer: &Value) -> String {
 }
 
 fn bulk(answer: &Value) -> String {
-    let more = if answer["more"] == true { "; there are more" } else { "" };
     if answer["dry_run"] == true {
+        let more = if answer["more"] == true { ", and there are more" } else { "" };
         return format!("{} match{more}; do it with --yes", answer["matched"]);
     }
-    format!("{} changed, {} refused{more}", answer["changed"], answer["refused"])
+    let more = answer["next"].as_str().map(|next| format!("; there are more: go on with --cursor {next}"));
+    format!("{} changed, {} refused{}", answer["changed"], answer["refused"], more.unwrap_or_default())
 }
 
 fn generation(answer: &Value) -> String {
