@@ -48,6 +48,11 @@ impl Limits {
         self.shared.shared_by(gateways);
     }
 
+    /// How many share each limit, as far as this one knows.
+    pub(crate) fn gateways(&self) -> u32 {
+        self.gateways.load(Ordering::Relaxed)
+    }
+
     /// For the metric, when nobody asks.
     pub(crate) fn show(&self) {
         self.metrics.limiter_fallback.set(i64::from(self.shared.is_alone()));

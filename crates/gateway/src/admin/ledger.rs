@@ -48,7 +48,7 @@ struct Named {
 )]
 pub(crate) async fn verify(core: web::Data<Core>, _operator: Operator) -> Result<HttpResponse, ApiError> {
     let deadline = Instant::now() + VERIFIED_WITHIN;
-    let books = match verification::verify(&core, Duration::ZERO, Some(deadline)).await {
+    let books = match verification::verify(&core, deadline).await {
         Ok(books) => books,
         Err(Unfinished::Failed(error)) => return Err(error),
         Err(Unfinished::TooMany) => {
