@@ -5,12 +5,23 @@ use crate::generations::seen::seen;
 use crate::generations::show::account;
 use crate::outcome::Outcome;
 use crate::stored::{below, micros};
+use chrono::TimeDelta;
+use domain::Timestamp;
 use domain::generation::{ErrorCode, Generation};
 use domain::page::{Page, PageRequest};
 use domain::ports::generations::{GenerationFilter, LOOKED_AT_MOST, Scope};
 use domain::state::{Status, WorkState, seen_as};
 use domain::tier::Tier;
 use uuid::Uuid;
+
+/// An id is made a little before its row is: how far the two moments may be apart before a page by time could miss one.
+const APART_MOST: TimeDelta = TimeDelta::hours(1);
+
+/// The first id of a moment.
+fn first_id(at: Timestamp) -> Uuid {
+    let millis = u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
+    Uuid::from_u128(millis << 80)
+}
 
 /// What the filter's words are in the tables' words.
 struct Wanted {
@@ -52,8 +63,9 @@ pub(super) async fn list(
     let (tier, code) = (filter.tier.map(Tier::name), filter.error_code.map(ErrorCode::name));
     let after = filter.created_after.map_or(i64::MIN, micros);
     let before = filter.created_before.map_or(i64::MAX, micros);
-    let horizon = if filter.narrows() { horizon(ledger, scope, &below).await? } else { None };
-    let above = horizon.map_or_else(Vec::new, |id| id.as_bytes().to_vec());
+    let oldest = filter.created_after.map_or_else(Uuid::nil, |at| first_id(at - APART_MOST));
+    let horizon = if filter.narrows() { horizon(ledger, scope, oldest, &below).await? } else { None };
+    let above = horizon.unwrap_or(oldest).as_bytes().to_vec();
     let pattern = filter.pattern();
     // Twice the same rest, so that an account's page reads the account's own index.
     let rows = match account(scope) {
@@ -115,12 +127,13 @@ pub(super) async fn list(
 }
 
 /// The first row that a page does not look at any more; `None` when it sees to the end.
-async fn horizon(ledger: &Ledger, scope: Scope, below: &[u8]) -> Outcome<Option<Uuid>> {
+async fn horizon(ledger: &Ledger, scope: Scope, above: Uuid, below: &[u8]) -> Outcome<Option<Uuid>> {
     let looked_at = i64::from(LOOKED_AT_MOST);
     let id = match account(scope) {
         None => {
             sqlx::query_scalar!(
-                r#"select id as "id!: Uuid" from generations where id < ? order by id desc limit 1 offset ?"#,
+                r#"select id as "id!: Uuid" from generations where id > ? and id < ? order by id desc limit 1 offset ?"#,
+                above,
                 below,
                 looked_at
             )
@@ -129,8 +142,9 @@ async fn horizon(ledger: &Ledger, scope: Scope, below: &[u8]) -> Outcome<Option<
         }
         Some(account) => {
             sqlx::query_scalar!(
-                r#"select id as "id!: Uuid" from generations where account_id = ? and id < ? order by id desc limit 1 offset ?"#,
+                r#"select id as "id!: Uuid" from generations where account_id = ? and id > ? and id < ? order by id desc limit 1 offset ?"#,
                 account,
+                above,
                 below,
                 looked_at
             )
