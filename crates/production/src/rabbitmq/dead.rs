@@ -10,13 +10,19 @@ use domain::ports::doorbell::DeadLetter;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use tokio::time::timeout;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use uuid::Uuid;
 
 const PREVIEW_BYTES: usize = 256;
+/// How long somebody else's look may hold all of them, about.
+const HELD_FOR: Duration = Duration::from_millis(250);
+/// Less than whoever asked waits, so that it hears how many it was.
+const ENDS_WITHIN: Duration = Duration::from_millis(4_500);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -42,8 +48,22 @@ pub(super) async fn list(link: &Link) -> Result<Vec<DeadLetter>, String> {
     Ok(letters.into_values().collect())
 }
 
-/// Ends all of them that have this id. Where it is interrupted the rest is still there; a requeued one may then be rung twice.
+/// Ends all of them that have this id, or as many as there is time for: the rest is still there. Where it is interrupted, a requeued one may
+/// be rung twice.
 pub(super) async fn end(link: &Link, id: Uuid, fate: Fate) -> Result<u32, String> {
+    let until = Instant::now() + ENDS_WITHIN;
+    match end_once(link, id, fate, until).await? {
+        0 => {
+            // Somebody who looks at the same moment may hold them all.
+            sleep(HELD_FOR).await;
+            end_once(link, id, fate, until).await
+        }
+        ended => Ok(ended),
+    }
+}
+
+async fn end_once(link: &Link, id: Uuid, fate: Fate, until: Instant) -> Result<u32, String> {
+    let ended = AtomicU32::new(0);
     let ending = async {
         let channel = link.session()?.channel().await.map_err(said)?;
         if fate == Fate::Requeued {
@@ -57,19 +77,32 @@ pub(super) async fn end(link: &Link, id: Uuid, fate: Fate) -> Result<u32, String
                 found.push(taken.acker);
             }
         }
-        // Only now: what is rung again may be laid aside again at once.
-        let mut ended = 0;
+        // Only now: what is rung again may be laid aside again at once. All are rung before the first is waited for.
+        let mut rung = Vec::with_capacity(found.len());
         for one in found {
-            if fate == Fate::Requeued {
-                ring_again(&channel, link, &body).await?;
+            let confirmed = match fate {
+                Fate::Requeued => Some(ring_again(&channel, link, &body).await?),
+                Fate::Discarded => None,
+            };
+            rung.push((one, confirmed));
+        }
+        for (one, confirmed) in rung {
+            if let Some(confirmed) = confirmed
+                && !matches!(confirmed.await.map_err(said)?, Confirmation::Ack(None))
+            {
+                return Err("the broker would not take the ring again".to_owned());
             }
             one.ack(BasicAckOptions::default()).await.map_err(said)?;
-            ended += 1;
+            ended.fetch_add(1, Ordering::Relaxed);
         }
-        give_back(&channel).await?;
-        Ok(ended)
+        give_back(&channel).await
     };
-    timeout(PATIENCE, ending).await.map_err(|_late| "the broker does not answer".to_owned())?
+    let outcome = timeout_at(until, ending).await.map_err(|_late| "the broker does not answer".to_owned()).flatten();
+    // What was ended is ended, whatever became of the rest.
+    match (ended.into_inner(), outcome) {
+        (0, Err(error)) => Err(error),
+        (ended, _) => Ok(ended),
+    }
 }
 
 /// The next one, up to as many as the queue holds: what comes back meanwhile is not taken for ever. `last`: the one before it.
@@ -87,15 +120,11 @@ async fn give_back(channel: &Channel) -> Result<(), String> {
     channel.close(200, "looked".into()).await.map_err(said)
 }
 
-async fn ring_again(channel: &Channel, link: &Link, body: &[u8]) -> Result<(), String> {
+async fn ring_again(channel: &Channel, link: &Link, body: &[u8]) -> Result<PublisherConfirm, String> {
     let (exchange, key) = link.topology.address(Route::Work);
     let options = BasicPublishOptions { mandatory: true, ..Default::default() };
     let properties = BasicProperties::default().with_delivery_mode(2);
-    let sent = channel.basic_publish(exchange, key, options, body, properties).await.map_err(said)?;
-    match sent.await.map_err(said)? {
-        Confirmation::Ack(None) => Ok(()),
-        _ => Err("the broker would not take the ring again".into()),
-    }
+    channel.basic_publish(exchange, key, options, body, properties).await.map_err(said)
 }
 
 fn identify(body: &[u8]) -> Uuid {
