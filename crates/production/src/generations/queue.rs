@@ -8,30 +8,59 @@ use domain::ports::generations::{Backlog, QueueStats};
 use domain::tier::Tier;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// Up to here the whole backlog is counted anew each time. Small: it is asked for with each account's own, once a second.
 const COUNTED_EXACTLY: i64 = 256;
 /// Beyond it a count may be this old, or so many times as old as it took: however much waits, counting is a small part of the time.
 const COUNT_KEPT: Duration = Duration::from_secs(1);
 const COUNT_KEPT_TIMES: u32 = 20;
-/// Whoever counts has given up by then.
-const COUNTED_WITHIN: Duration = Duration::from_secs(5);
+/// A count that fails, or that takes longer than a submission waits, leaves the one before in force, up to this age.
+const COUNT_STANDS_IN_FOR: Duration = Duration::from_secs(60);
+const COUNTED_WITHIN: Duration = Duration::from_millis(1_500);
 
-/// The whole backlog as it was last counted.
-#[derive(Debug, Clone, Copy)]
+/// The whole backlog as it was last counted, and who counts it anew: one at a time.
+#[derive(Debug)]
 pub(crate) struct Counted {
+    last: Option<Count>,
+    /// When counting failed since, if it did.
+    failed: Option<Instant>,
+    turn: Arc<Semaphore>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Count {
     at: Instant,
     took: Duration,
     total: u64,
-    /// Since when somebody is counting anew, who may have given up; meanwhile this one has to do.
-    anew: Option<Instant>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { last: None, failed: None, turn: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 impl Counted {
-    fn will_do(&self) -> bool {
-        self.at.elapsed() < COUNT_KEPT.max(self.took * COUNT_KEPT_TIMES)
-            || self.anew.is_some_and(|since| since.elapsed() < COUNTED_WITHIN)
+    /// What does without counting anew.
+    fn fresh(&self) -> Option<u64> {
+        let failed = self.failed.is_some_and(|at| at.elapsed() < COUNT_KEPT);
+        let last = self.last.filter(|last| failed || last.at.elapsed() < COUNT_KEPT.max(last.took * COUNT_KEPT_TIMES));
+        last.filter(Count::stands_in).map(|last| last.total)
+    }
+
+    /// What does while another one counts, or where counting failed.
+    fn old(&self) -> Option<u64> {
+        self.last.filter(Count::stands_in).map(|last| last.total)
+    }
+}
+
+impl Count {
+    fn stands_in(&self) -> bool {
+        self.at.elapsed() < COUNT_STANDS_IN_FOR.max(self.took * COUNT_KEPT_TIMES)
     }
 }
 
@@ -52,29 +81,45 @@ pub(super) async fn backlog(ledger: &Ledger, account_id: AccountId) -> Result<Ba
 }
 
 async fn total(ledger: &Ledger) -> Result<u64, Failure> {
-    {
+    let (turn, old) = {
         let mut kept = inside(&ledger.backlog);
-        if let Some(counted) = kept.as_mut() {
-            if counted.will_do() {
-                return Ok(counted.total);
-            }
-            counted.anew = Some(Instant::now());
+        let counted = kept.get_or_insert_default();
+        if let Some(total) = counted.fresh() {
+            return Ok(total);
         }
+        (counted.turn.clone(), counted.old())
+    };
+    let _turn = match (turn.clone().try_acquire_owned(), old) {
+        (Ok(turn), _) => turn,
+        (Err(_), Some(total)) => return Ok(total),
+        // Nothing is known yet: whoever counts is waited for, and most often it has counted for this one too.
+        (Err(_), None) => turn.acquire_owned().await.map_err(|_| Failure::corrupt("nobody counts any more"))?,
+    };
+    if let Some(total) = inside(&ledger.backlog).get_or_insert_default().fresh() {
+        return Ok(total);
     }
     let began = Instant::now();
-    let counted = sqlx::query_scalar!(r#"select count(*) as "total!" from work where state in ('ready', 'backoff')"#)
-        .fetch_one(&ledger.pool)
-        .await;
+    let counting = sqlx::query_scalar!(r#"select count(*) as "total!" from work where state in ('ready', 'backoff')"#)
+        .fetch_one(&ledger.pool);
+    let counted = match old {
+        None => counting.await.map_err(Failure::from),
+        Some(_) => match timeout(COUNTED_WITHIN, counting).await {
+            Ok(counted) => counted.map_err(Failure::from),
+            Err(_) => Err(Failure::Unavailable("the backlog was not counted in time".to_owned())),
+        },
+    };
     let mut kept = inside(&ledger.backlog);
+    let known = kept.get_or_insert_default();
     match counted {
         Ok(total) => {
             let total = natural_64(total);
-            *kept = Some(Counted { at: Instant::now(), took: began.elapsed(), total, anew: None });
+            known.last = Some(Count { at: Instant::now(), took: began.elapsed(), total });
+            known.failed = None;
             Ok(total)
         }
         Err(error) => {
-            *kept = None;
-            Err(error.into())
+            known.failed = Some(Instant::now());
+            known.old().ok_or(error)
         }
     }
 }
