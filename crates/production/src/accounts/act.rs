@@ -17,11 +17,17 @@ use sqlx::PgConnection;
 impl Operators for Ledger {
     async fn act(&self, order: &Order, deed: &Deed<'_>) -> Result<Acted, StoreError> {
         let acted = self.write(|| act(self, order, deed)).await?;
-        if let (Order::ChangeAccount(id, _), Acted::Done(Outcome::Account(account))) = (order, &acted) {
-            let share = account.limits(&self.tiers).share;
+        // Also for whoever asks again with the key: the first may have died between its change and this, which is idempotent.
+        let changed = match (order, &acted) {
+            (Order::ChangeAccount(_, _), Acted::Done(Outcome::Account(account))) => Some(account.clone()),
+            (Order::ChangeAccount(id, _), Acted::Earlier(_)) => self.read(|| profile::show(self, *id)).await?,
+            _ => None,
+        };
+        if let Some(account) = changed {
+            let (id, share) = (account.id, account.limits(&self.tiers).share);
             let mut from = None;
             loop {
-                from = self.write(|| retag(self, *id, share, from)).await?;
+                from = self.write(|| retag(self, id, share, from)).await?;
                 if from.is_none() {
                     break;
                 }

@@ -1,4 +1,4 @@
-//! The books added up on a live system: no lock, one account a snapshot, a discrepancy told and never mended.
+//! The books added up on a live system: no lock, one account a statement and a snapshot, which takes as long as its history is. Told, never mended.
 
 use crate::failure::Failure;
 use crate::ledger::Ledger;
