@@ -6,6 +6,7 @@ use domain::state::Stage as At;
 use serde_json::json;
 use simulator::{FailRule, FaultKind, Script};
 use std::collections::{HashMap, HashSet};
+use std::future::ready;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -57,7 +58,11 @@ async fn an_answer_that_drips_is_given_up_in_time_and_found_again() {
 async fn a_submission_that_panics_is_repeated_with_the_same_token_and_key() {
     let mut stage = Stage::new(script(0.5), 30).await;
     let answers = AtomicUsize::new(0);
-    hook(&mut stage, || (), move || assert!(answers.fetch_add(1, Ordering::SeqCst) >= 6, "on purpose"));
+    let fails = move || {
+        assert!(answers.fetch_add(1, Ordering::SeqCst) >= 6, "on purpose");
+        ready(())
+    };
+    hook(&mut stage, || (), fails);
     let worker = stage.worker(settings());
     let ids = stage.submit(6).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;

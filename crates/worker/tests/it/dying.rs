@@ -1,6 +1,7 @@
 //! Workers that die, are thought dead, and drain.
 
 use crate::flaky::{Flaky, Losses};
+use crate::hooked::hook;
 use crate::stage::{Seen, Stage, script, settings};
 use domain::lease::Held;
 use domain::ports::work::{PutBack, StepReport};
@@ -124,11 +125,16 @@ fn untried(held: Held) -> PutBack {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_a_drain_did_not_wait_for_changes_nothing() {
-    let mut stage = Stage::new(Script { latency_ms: 700, ..script(60.0) }, 2).await;
+    let mut stage = Stage::new(script(60.0), 2).await;
     let losses = Arc::new(Losses::default());
     // The answer comes while the ledger is busy with what the drain puts back.
-    losses.put_back_takes.store(900, Ordering::SeqCst);
-    stage.backends.work = Arc::new(Flaky { inner: stage.backends.work.clone(), losses });
+    losses.put_back_takes.store(300, Ordering::SeqCst);
+    stage.backends.work = Arc::new(Flaky { inner: stage.backends.work.clone(), losses: losses.clone() });
+    let late = move || {
+        let losses = losses.clone();
+        async move { losses.putting_back.notified().await }
+    };
+    hook(&mut stage, || (), late);
     let worker = stage.worker(Settings { drain: Duration::from_millis(200), ..settings() });
     let ids = stage.submit(2).await;
     stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;

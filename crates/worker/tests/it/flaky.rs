@@ -13,6 +13,7 @@ use domain::ports::work::{
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 #[derive(Default)]
 pub(crate) struct Losses {
@@ -30,7 +31,9 @@ pub(crate) struct Losses {
     pub(crate) unreadable: AtomicU32,
     /// Through which whatever goes back next is canceled just before.
     pub(crate) canceling: Mutex<Option<Arc<dyn Generations>>>,
-    /// How long it takes to put something back, in milliseconds.
+    /// Something is being put back.
+    pub(crate) putting_back: Notify,
+    /// How long that takes, in milliseconds.
     pub(crate) put_back_takes: AtomicU64,
 }
 
@@ -89,6 +92,7 @@ impl Work for Flaky {
                 generations.cancel(Scope::Everyone, item.held.id, CanceledBy::Customer).await?;
             }
         }
+        self.losses.putting_back.notify_waiters();
         tokio::time::sleep(Duration::from_millis(self.losses.put_back_takes.load(Ordering::SeqCst))).await;
         self.inner.put_back(worker, items).await
     }

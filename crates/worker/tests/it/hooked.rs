@@ -14,20 +14,25 @@ struct Hooked<B, A> {
 }
 
 /// From now on the stage's workers go through the hooks.
-pub(crate) fn hook(
+pub(crate) fn hook<A: Future<Output = ()> + Send + 'static>(
     stage: &mut Stage,
     before: impl Fn() + Send + Sync + 'static,
-    after: impl Fn() + Send + Sync + 'static,
+    after: impl Fn() -> A + Send + Sync + 'static,
 ) {
     stage.instead = Some(Arc::new(Hooked { inner: stage.upstream(), before, after }));
 }
 
 #[async_trait]
-impl<B: Fn() + Send + Sync, A: Fn() + Send + Sync> Upstream for Hooked<B, A> {
+impl<B, A, W> Upstream for Hooked<B, A>
+where
+    B: Fn() + Send + Sync,
+    A: Fn() -> W + Send + Sync,
+    W: Future<Output = ()> + Send,
+{
     async fn submit(&self, secret: &SecretString, job: &UpstreamJob) -> Result<UpstreamAnswer, UpstreamError> {
         (self.before)();
         let answer = self.inner.submit(secret, job).await;
-        (self.after)();
+        (self.after)().await;
         answer
     }
 

@@ -4,6 +4,7 @@ use crate::hooked::hook;
 use crate::stage::{Stage, fault, script, settings};
 use serde_json::json;
 use simulator::{FaultKind, Script};
+use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use worker::Settings;
@@ -16,7 +17,7 @@ impl Starts {
     fn of(stage: &mut Stage) -> Arc<Self> {
         let starts = Arc::new(Self::default());
         let noted = starts.clone();
-        hook(stage, move || noted.0.lock().unwrap().push(Instant::now()), || ());
+        hook(stage, move || noted.0.lock().unwrap().push(Instant::now()), || ready(()));
         starts
     }
 
