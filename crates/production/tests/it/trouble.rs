@@ -5,10 +5,13 @@
 use crate::database::Database;
 use crate::ledger::ports;
 use conformance::fixture::{an_error, an_output};
+use domain::account::Overrides;
 use domain::admission::Submission;
 use domain::ids::GenerationId;
 use domain::lease::{Fence, Held};
-use domain::ports::generations::{Canceled, Submitted};
+use domain::ports::accounts::AccountChange;
+use domain::ports::generations::{Backlog, Canceled, Submitted};
+use domain::ports::operators::{Acted, ChangeKey, Order};
 use domain::ports::work::{Renewal, Settlement};
 use domain::ports::{Generations, StoreError, Work};
 use domain::tier::Tier;
@@ -260,6 +263,46 @@ async fn a_cancel_that_a_claim_overtakes_closes_what_was_claimed() {
     assert_eq!(worker.renew().await, Renewal::Renewed { drain: false, closing: vec![held] });
     at.assert_the_books_add_up().await;
     drop((beside, watching));
+    ledger.close().await;
+    database.drop().await;
+}
+
+/// The account is changed in one transaction, its waiting work in others: who asks again with the key has these made up for.
+#[tokio::test]
+async fn a_change_of_share_that_died_half_way_is_carried_out_when_it_is_asked_for_again() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer_of(10).await;
+    customer.submit_many(3).await;
+    let overrides = Overrides { share: Some(7), ..Overrides::default() };
+    let change = AccountChange { overrides: Some(overrides), ..AccountChange::default() };
+    let order = Order::ChangeAccount(customer.id, change);
+    let key = Some(ChangeKey { hash: [7; 32], fingerprint: [7; 32] });
+    at.ordered_with(order.clone(), key, b"changed").await;
+    let mut beside = database.connection().await;
+    beside.execute("update work set share = 1").await.unwrap();
+    let again = at.ordered_with(order, key, b"changed").await;
+    assert!(matches!(&again, Acted::Earlier(earlier) if earlier.answer == b"changed"), "{again:?}");
+    let shares: Vec<i32> = sqlx::query_scalar("select share from work").fetch_all(&mut beside).await.unwrap();
+    assert_eq!(shares, [7, 7, 7]);
+    drop(beside);
+    ledger.close().await;
+    database.drop().await;
+}
+
+/// Beyond a few the whole backlog is counted by one at a time: the others wait for it, and none goes without.
+#[tokio::test]
+async fn a_long_backlog_is_told_to_all_who_ask_at_once() {
+    let database = Database::fresh().await;
+    let ledger = database.ledger().await;
+    let at = ports(&ledger);
+    let customer = at.customer_of(1_000).await;
+    customer.submit_many(300).await;
+    let told = join_all((0..40).map(|_| ledger.backlog(customer.id))).await;
+    for backlog in told {
+        assert_eq!(backlog.unwrap(), Backlog { account: 300, total: 300 });
+    }
     ledger.close().await;
     database.drop().await;
 }
