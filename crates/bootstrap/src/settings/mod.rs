@@ -161,6 +161,8 @@ pub struct Secrets {
 pub struct Telemetry {
     pub otlp_endpoint: Option<String>,
     pub service: String,
+    /// Of those that begin in this process.
+    pub traces_per_second: u32,
     pub filter: String,
     /// `None`: by what standard error is.
     pub format: Option<LogFormat>,

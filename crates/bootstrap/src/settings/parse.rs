@@ -188,6 +188,7 @@ fn telemetry(role: Role, values: &Values) -> Result<Telemetry, SettingError> {
     Ok(Telemetry {
         otlp_endpoint: values.url("otel_exporter_otlp_endpoint", &["http", "https"])?,
         service: values.text("otel_service_name").unwrap_or_else(|| role.name().to_owned()),
+        traces_per_second: values.whole("traces_per_second", 1..=1_000_000)?,
         filter,
         format: values
             .choice("log_format", &[("", None), ("text", Some(LogFormat::Text)), ("json", Some(LogFormat::Json))])?,

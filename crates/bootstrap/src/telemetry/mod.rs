@@ -8,6 +8,7 @@
 
 mod fresh;
 mod json;
+mod sampler;
 
 use crate::settings::{LogFormat, Telemetry as Settings};
 use fresh::Fresh;
@@ -60,8 +61,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, TelemetryError> {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let filter = EnvFilter::try_new(format!("{QUIET},{}", settings.filter))
         .map_err(|error| TelemetryError::Filter(error.to_string()))?;
-    let provider =
-        settings.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, &settings.service)).transpose()?;
+    let provider = settings.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, settings)).transpose()?;
     // Lines keep the ids of the spans around them, however few lines are wanted.
     let any_span = |meta: &Metadata<'_>| meta.is_span() && *meta.level() <= Level::INFO;
     let spans = filter_fn(any_span).with_max_level_hint(LevelFilter::INFO);
@@ -89,7 +89,7 @@ pub fn init(settings: &Settings) -> Result<Telemetry, TelemetryError> {
     Ok(Telemetry { provider })
 }
 
-fn provider(endpoint: &str, service: &str) -> Result<SdkTracerProvider, TelemetryError> {
+fn provider(endpoint: &str, settings: &Settings) -> Result<SdkTracerProvider, TelemetryError> {
     let exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(endpoint)
@@ -97,7 +97,7 @@ fn provider(endpoint: &str, service: &str) -> Result<SdkTracerProvider, Telemetr
         .build()
         .map_err(|error| TelemetryError::Exporter(error.to_string()))?;
     let resource = Resource::builder_empty()
-        .with_service_name(service.to_owned())
+        .with_service_name(settings.service.clone())
         .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .build();
     let batches = BatchConfigBuilder::default()
@@ -106,7 +106,11 @@ fn provider(endpoint: &str, service: &str) -> Result<SdkTracerProvider, Telemetr
         .with_scheduled_delay(SENT_EVERY)
         .build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
-    let provider = SdkTracerProvider::builder().with_span_processor(processor).with_resource(resource).build();
+    let provider = SdkTracerProvider::builder()
+        .with_span_processor(processor)
+        .with_sampler(sampler::up_to(settings.traces_per_second))
+        .with_resource(resource)
+        .build();
     opentelemetry::global::set_tracer_provider(provider.clone());
     Ok(provider)
 }
