@@ -9,6 +9,12 @@ const branch = "main";
 /** One region: the ledger is in it, and each claim goes there. */
 const region = "us-west2";
 const gigabyte = 1_000_000_000;
+/** How many workers an apply leaves in production. The autoscaler changes that number: tell the one that runs, `WORKERS=5 railway config apply`. */
+declare const process: { env: Record<string, string | undefined> };
+const workers = Number(process.env.WORKERS ?? "3");
+if (!Number.isInteger(workers) || workers < 1 || workers > 10) {
+  throw new Error("WORKERS must be a whole number, 1 to 10: as many workers as run now");
+}
 
 export default defineRailway((ctx) => {
   const production = ctx.isEnvironment("production");
@@ -120,7 +126,7 @@ export default defineRailway((ctx) => {
       ...stores,
       ...leases,
       SON1K_SERVICE: "gateway",
-      // /metrics is asked within the private network alone.
+      // /metrics, /admin/v1 and /console are answered within the private network alone.
       OPS_PORT: "9100",
       REDIS_URL: limiter.env.REDIS_URL,
       DATABASE_POOL_MAX: "32",
@@ -135,7 +141,7 @@ export default defineRailway((ctx) => {
     source,
     build,
     ...health,
-    replicas: replicas(3),
+    replicas: replicas(workers),
     deploy: { ...deploy, ...migrate, ...(production ? limits(4, 8) : limits(2, 2)) },
     env: {
       ...everywhere,

@@ -82,17 +82,19 @@ for path in rendered:
     for service in named("Service"):
         if not any(all(labels.get(key) == value for key, value in service["spec"]["selector"].items()) for labels in pods):
             wrong(service, "selects nothing")
-    configured = {document["metadata"]["name"] for document in named("ConfigMap")}
+    configured = {document["metadata"]["name"]: document.get("data", {}) for document in named("ConfigMap")}
     for workload in workloads:
         for container in workload["spec"]["template"]["spec"]["containers"]:
+            told = {}
             for source in container.get("envFrom", []):
                 if source["configMapRef"]["name"] not in configured:
                     wrong(workload, f"reads a ConfigMap that is not there: {source}")
+                told |= configured.get(source["configMapRef"]["name"], {})
+            told |= {variable["name"]: variable.get("value") for variable in container.get("env", [])}
             items = {item["path"] for volume in workload["spec"]["template"]["spec"].get("volumes", []) for item in volume.get("secret", {}).get("items", [])}
-            for variable in container.get("env", []):
-                if variable["name"].endswith("_FILE") and items and variable.get("value"):
-                    if variable["value"].rsplit("/", 1)[-1] not in items:
-                        wrong(workload, f"{variable['name']} names a file that is not mounted")
+            for name, value in told.items():
+                if name.endswith("_FILE") and items and value and value.rsplit("/", 1)[-1] not in items:
+                    wrong(workload, f"{name} names a file that is not mounted")
 
 print("\n".join(problems) or f"{len(rendered)} renderings fit Kubernetes {version}")
 sys.exit(bool(problems))

@@ -28,4 +28,5 @@ mod system;
 mod telemetry;
 mod tidy;
 mod tidy_deployment;
+mod tidy_readers;
 mod tidy_telemetry;

@@ -162,7 +162,7 @@ fn every_setting_reaches_the_containers_and_is_listed() {
     }
     for line in listed.lines().filter_map(|line| line.strip_prefix("| `")) {
         let name = line.split('`').next().unwrap();
-        if !settings.contains_key(name) && !OTHERS.contains(&name) && name != "SON1K_SERVICE" {
+        if !settings.contains_key(name) && !OTHERS.contains(&name) && !["SON1K_SERVICE", "WORKERS"].contains(&name) {
             missing.push(format!("docs/variables.md lists {name}, which no service reads"));
         }
     }
@@ -188,6 +188,42 @@ fn no_deployment_sets_what_no_service_reads() {
         }
     }
     none("variables that nothing reads", &unknown);
+}
+
+/// The `NAME` of a deployment file, as a container is told it.
+fn told(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(": \""))?;
+    line.split('"').next().map(str::to_owned)
+}
+
+/// `http://host:port` after each `ADMIN_URL` of a text; without a port where none is named.
+fn admin_urls(text: &str) -> Vec<String> {
+    let named = text.lines().flat_map(|line| line.match_indices("ADMIN_URL").map(|(at, _)| &line[at..]));
+    let urls = named.filter_map(|rest| rest.find("http").map(|at| &rest[at..]));
+    urls.map(|url| url.chars().take_while(|c| !c.is_whitespace() && !"}\"`|,".contains(*c)).collect()).collect()
+}
+
+#[test]
+fn operators_are_sent_where_they_are_answered() {
+    let mut wrong = Vec::new();
+    // A gateway with OPS_PORT answers /admin/v1 and /console there alone.
+    for (of, sent_from) in [
+        ("docker-compose.yml", "docs/variables.md"),
+        (".railway/railway.ts", "docs/scaling.md"),
+        ("deploy/kubernetes/base/settings.yaml", "docs/scaling.md"),
+    ] {
+        let port = told(&read(of), "OPS_PORT").unwrap_or_else(|| panic!("{of} names no OPS_PORT"));
+        let urls = admin_urls(&read(sent_from));
+        assert!(!urls.is_empty(), "{sent_from} sends no operator anywhere");
+        for url in urls.into_iter().filter(|url| !url.ends_with(&format!(":{port}"))) {
+            wrong.push(format!("{sent_from}: ADMIN_URL is {url}, and operators of {of} are answered at {port}"));
+        }
+    }
+    let service = read("deploy/kubernetes/base/gateway.yaml");
+    if !service.contains("\n    - { name: ops, port: 9100, targetPort: ops }") {
+        wrong.push("deploy/kubernetes: the gateway's service has no port for operators".to_owned());
+    }
+    none("operators who would ask where nobody answers", &wrong);
 }
 
 #[test]
@@ -277,7 +313,12 @@ fn railways_legacy_files_hold_published_keys_and_say_that_they_are_legacy() {
                 wrong.push(format!("{shown}: {table}.{key} is not in the schema"));
             }
         }
-        for (region, regional) in settings["deploy"]["multiRegionConfig"].as_table().unwrap() {
+        let regions = settings["deploy"].get("multiRegionConfig").map(|regions| regions.as_table().unwrap());
+        // What the autoscaler sets, no deployment may set back.
+        if regions.is_some() == path.ends_with("worker.toml") {
+            wrong.push(format!("{shown}: the replicas of all but the worker are named"));
+        }
+        for (region, regional) in regions.into_iter().flatten() {
             if regional.as_table().unwrap().keys().any(|key| key != "numReplicas") {
                 wrong.push(format!("{shown}: {region} has keys other than numReplicas"));
             }
