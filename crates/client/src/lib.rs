@@ -10,6 +10,7 @@ mod download;
 mod error;
 mod events;
 mod generations;
+mod health;
 mod page;
 mod sse;
 mod transport;
@@ -19,6 +20,7 @@ pub use download::LARGEST_FILE;
 pub use error::{ClientError, FieldProblem, Problem};
 pub use events::{Event, EventKind, Events};
 pub use generations::{GenerationQuery, NewGeneration, Submission, Submitted};
+pub use health::Readiness;
 pub use page::{Page, PageQuery};
 pub use transport::Retries;
 pub use types::{
@@ -29,7 +31,7 @@ pub use types::{
 use secrecy::SecretString;
 use transport::Transport;
 
-/// One customer, or one operator, at one address. Cheap to clone; clones share their connections.
+/// One customer, one operator, or somebody without a key, at one address. Cheap to clone; clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     transport: Transport,
@@ -41,7 +43,15 @@ impl Client {
     /// # Errors
     /// [`ClientError::BadUrl`] when it is not such an address, or the key is no header value.
     pub fn new(base_url: &str, api_key: &SecretString) -> Result<Self, ClientError> {
-        Ok(Self { transport: Transport::new(base_url, api_key)? })
+        Ok(Self { transport: Transport::new(base_url, Some(api_key))? })
+    }
+
+    /// For what is answered to anybody.
+    ///
+    /// # Errors
+    /// [`ClientError::BadUrl`] when it is not such an address.
+    pub fn without_key(base_url: &str) -> Result<Self, ClientError> {
+        Ok(Self { transport: Transport::new(base_url, None)? })
     }
 
     /// The same client with other patience.

@@ -40,7 +40,7 @@ impl Default for Retries {
 pub(crate) struct Transport {
     http: reqwest::Client,
     base: Url,
-    authorization: HeaderValue,
+    authorization: Option<HeaderValue>,
     pub(crate) retries: Retries,
 }
 
@@ -123,7 +123,7 @@ impl Answer {
 }
 
 impl Transport {
-    pub(crate) fn new(base_url: &str, api_key: &SecretString) -> Result<Self, ClientError> {
+    pub(crate) fn new(base_url: &str, api_key: Option<&SecretString>) -> Result<Self, ClientError> {
         // Whoever was first installed it; the same one either way.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let bad = |reason: &str| ClientError::BadUrl(reason.to_owned());
@@ -133,9 +133,10 @@ impl Transport {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {}", api_key.expose_secret()))
-            .map_err(|_| bad("the API key has characters that no header may have"))?;
-        authorization.set_sensitive(true);
+        let authorization = api_key.map(|key| HeaderValue::from_str(&format!("Bearer {}", key.expose_secret())));
+        let mut authorization =
+            authorization.transpose().map_err(|_| bad("the API key has characters that no header may have"))?;
+        authorization.iter_mut().for_each(|header| header.set_sensitive(true));
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT_LONGEST)
             .tcp_nodelay(true)
@@ -179,8 +180,8 @@ impl Transport {
     pub(crate) async fn fetch(&self, url: Url) -> Result<Response, ClientError> {
         let ours = url.origin() == self.base.origin();
         let mut request = self.http.get(url).timeout(Duration::from_secs(300));
-        if ours {
-            request = request.header(header::AUTHORIZATION, self.authorization.clone());
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| ours) {
+            request = request.header(header::AUTHORIZATION, authorization);
         }
         self.successful(request.send().await.map_err(|error| self.failed(&error, CALL_LONGEST))?).await
     }
@@ -237,17 +238,23 @@ impl Transport {
 
     /// Sends once and returns the successful answer with its body still to be read.
     pub(crate) async fn open(&self, call: &Call) -> Result<Response, ClientError> {
+        self.successful(self.answered(call).await?).await
+    }
+
+    /// Sends once and returns whatever is answered, its body still to be read.
+    pub(crate) async fn answered(&self, call: &Call) -> Result<Response, ClientError> {
         let mut request = self
             .http
             .request(call.method.clone(), call.url.clone())
             .timeout(call.longest)
-            .headers(call.headers.clone())
-            .header(header::AUTHORIZATION, self.authorization.clone());
+            .headers(call.headers.clone());
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
         if let Some(body) = &call.body {
             request = request.body(body.clone());
         }
-        let response = request.send().await.map_err(|error| self.failed(&error, call.longest))?;
-        self.successful(response).await
+        request.send().await.map_err(|error| self.failed(&error, call.longest))
     }
 
     async fn successful(&self, response: Response) -> Result<Response, ClientError> {
@@ -260,7 +267,7 @@ impl Transport {
         Err(ClientError::Refused(Box::new(Problem::parse(status.as_u16(), &body, retry_after))))
     }
 
-    async fn body(&self, mut response: Response, longest: Duration) -> Result<Vec<u8>, ClientError> {
+    pub(crate) async fn body(&self, mut response: Response, longest: Duration) -> Result<Vec<u8>, ClientError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error, longest))? {
             if (body.len() + chunk.len()) as u64 > ANSWER_LARGEST {

@@ -6,12 +6,13 @@
 //! * who asks: [`account`], [`tier`], [`api_key`], [`credits`]
 //! * what is asked: [`request`], [`generation`], [`state`], [`event`]
 //! * the rules: [`admission`] (may this submission be accepted?), [`rate`], [`retry`], [`lease`],
-//!   [`scaling`] (how many workers there should be)
+//!   [`scaling`] (how many workers there should be), [`attention`] (what wants an operator)
 //! * what the world must offer: [`ports`]
 
 pub mod account;
 pub mod admission;
 pub mod api_key;
+pub mod attention;
 pub mod callback;
 pub mod credits;
 pub mod event;

@@ -1,14 +1,16 @@
 //! `son1k doctor`: looks at an installation from where it is run, says what it found, and what to do about what is wrong.
 //!
-//! It changes nothing. Settings that do not parse never come this far: they stop the command with the line that names them.
+//! It leaves nothing behind and mends nothing. To know what may be done it does it: a file is made in `DATA_DIR` and removed, queues are
+//! declared, and one worker is rung for nothing. Settings that do not parse never come this far: they stop the command with the line that
+//! names them.
 
 use crate::admin;
-use crate::compose::examine::{self, Examined};
-use crate::healthcheck;
+use crate::compose::examine::{self, Examined, Folder};
 use crate::launch::say;
 use anyhow::bail;
 use bootstrap::Settings;
-use client::{Client, ClientError, Retries};
+use client::admin::{PoolView, QueueView, WorkerView};
+use client::{Client, ClientError, Readiness, Retries};
 use domain::Timestamp;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -96,42 +98,23 @@ pub async fn doctor(settings: Settings) -> anyhow::Result<()> {
 
 fn folder(path: &Path, report: &mut Report) {
     let shown = path.display();
-    match std::fs::metadata(path) {
-        Err(_) => report.tell(
+    let (verdict, found, todo) = match examine::folder(path) {
+        Folder::Missing => {
+            (Verdict::Warn, format!("{shown} is not there"), "`son1k up` makes it; elsewhere, name the right one")
+        }
+        Folder::Other => (Verdict::Bad, format!("{shown} is no folder"), "name a folder"),
+        Folder::NotOurs(why) => {
+            (Verdict::Bad, format!("{shown} cannot be written: {why}"), "let this user read and write it")
+        }
+        Folder::Anothers => (
             Verdict::Warn,
-            "DATA_DIR",
-            &format!("{shown} is not there"),
-            "`son1k up` makes it; elsewhere, name the right one",
+            format!("{shown} belongs to another user, and keys are in it"),
+            "run as that user, or chown it to this one",
         ),
-        Ok(found) if !found.is_dir() => {
-            report.tell(Verdict::Bad, "DATA_DIR", &format!("{shown} is no folder"), "name a folder")
-        }
-        Ok(found) if found.permissions().readonly() => {
-            report.tell(Verdict::Bad, "DATA_DIR", &format!("{shown} cannot be written"), "let this user write it");
-        }
-        Ok(found) if is_open(&found) => {
-            report.tell(
-                Verdict::Warn,
-                "DATA_DIR",
-                &format!("others can read {shown}, and keys are in it"),
-                "chmod 700",
-            );
-        }
-        Ok(_) => {
-            report.tell(Verdict::Good, "DATA_DIR", &format!("{shown} is ours to write, and nobody else's to read"), "")
-        }
-    }
-}
-
-#[cfg(unix)]
-fn is_open(found: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    found.permissions().mode() & 0o007 != 0
-}
-
-#[cfg(not(unix))]
-fn is_open(_: &std::fs::Metadata) -> bool {
-    false
+        Folder::Open => (Verdict::Warn, format!("others can get into {shown}, and keys are in it"), "chmod 700"),
+        Folder::Ours => (Verdict::Good, format!("{shown} is ours to write, and nobody else's to read"), ""),
+    };
+    report.tell(verdict, "DATA_DIR", &found, todo);
 }
 
 fn clock(ledgers: Timestamp, report: &mut Report) {
@@ -154,22 +137,21 @@ fn clock(ledgers: Timestamp, report: &mut Report) {
 
 async fn gateway(settings: &Settings, report: &mut Report) {
     let url = &settings.operators_url();
-    match healthcheck::ready(url).await {
-        Ok((200, answer)) if answer.contains("degraded") => {
-            report.tell(
-                Verdict::Warn,
-                "gateway",
-                &answer,
-                "what is degraded works on without it; mend it all the same",
-            );
+    let anybody = match Client::without_key(url) {
+        Ok(client) => client,
+        Err(error) => return report.tell(Verdict::Bad, "gateway", &error.to_string(), "mend ADMIN_URL"),
+    };
+    match anybody.readiness().await {
+        Ok(Readiness { status: 200, text }) if text.contains("degraded") => {
+            report.tell(Verdict::Warn, "gateway", &text, "what is degraded works on without it; mend it all the same");
         }
-        Ok((200, _)) => report.tell(Verdict::Good, "gateway", &format!("{url} is ready"), ""),
-        Ok((status, answer)) => {
-            report.tell(Verdict::Bad, "gateway", &format!("not ready ({status}): {answer}"), "mend what it names")
+        Ok(Readiness { status: 200, .. }) => report.tell(Verdict::Good, "gateway", &format!("{url} is ready"), ""),
+        Ok(Readiness { status, text }) => {
+            report.tell(Verdict::Bad, "gateway", &format!("not ready ({status}): {text}"), "mend what it names");
         }
         Err(error) => {
             let todo = "is it up? ADMIN_URL says where it is";
-            return report.tell(Verdict::Bad, "gateway", &format!("{error:#}"), todo);
+            return report.tell(Verdict::Bad, "gateway", &error.to_string(), todo);
         }
     }
     let client = match admin::client(settings) {
@@ -183,26 +165,46 @@ async fn gateway(settings: &Settings, report: &mut Report) {
             );
         }
     };
-    if let Err(error) = system(&client, report).await {
-        let todo = if error.status() == Some(401) {
-            "ADMIN_API_KEY is not this gateway's"
-        } else {
-            "look at the gateway's log"
-        };
-        report.tell(Verdict::Bad, "admin key", &error.to_string(), todo);
+    // What only the gateway can tell. A key that it refuses is refused for all of it.
+    let admin = client.admin();
+    let queue = admin.queue().await;
+    if let Err(error) = &queue
+        && matches!(error.status(), Some(401 | 403))
+    {
+        return report.tell(Verdict::Bad, "admin key", &error.to_string(), "ADMIN_API_KEY is not this gateway's");
+    }
+    match queue {
+        Ok(found) => {
+            report.tell(Verdict::Good, "admin key", "the gateway takes it", "");
+            of_queue(&found, report);
+        }
+        Err(error) => untold("queue", &error, "look at the gateway's log: it could not ask the ledger", report),
+    }
+    match admin.workers().await {
+        Ok(found) => of_workers(&found, report),
+        Err(error) => untold("workers", &error, "look at the gateway's log: it could not ask the ledger", report),
+    }
+    match admin.pool().await {
+        Ok(found) => of_pool(&found, report),
+        Err(error) => {
+            let todo = "is a token pool up, and does the gateway's TOKEN_POOL_URL name it?";
+            untold("tokens", &error, todo, report);
+        }
     }
 }
 
-/// What only the gateway can tell: the queue, the workers, the tokens.
-async fn system(client: &Client, report: &mut Report) -> Result<(), ClientError> {
-    let queue = client.admin().queue().await?;
-    report.tell(Verdict::Good, "admin key", "the gateway takes it", "");
+fn untold(what: &str, error: &ClientError, todo: &str, report: &mut Report) {
+    report.tell(Verdict::Bad, what, &error.to_string(), todo);
+}
+
+fn of_queue(queue: &QueueView, report: &mut Report) {
     let found = format!("{} waiting, {} active, {} rendering", queue.waiting, queue.active, queue.rendering);
     let (verdict, todo) =
         if queue.paused { (Verdict::Warn, "it is paused: `son1k admin queue resume`") } else { (Verdict::Good, "") };
     report.tell(verdict, "queue", &found, todo);
+}
 
-    let workers = client.admin().workers().await?;
+fn of_workers(workers: &[WorkerView], report: &mut Report) {
     let other = workers.iter().filter(|worker| worker.version != VERSION).count();
     let found = format!("{} alive, {other} of another version than this command's {VERSION}", workers.len());
     let (verdict, todo) = match (workers.len(), other) {
@@ -211,8 +213,9 @@ async fn system(client: &Client, report: &mut Report) -> Result<(), ClientError>
         _ => (Verdict::Warn, "an upgrade under way? Else bring them to one version"),
     };
     report.tell(verdict, "workers", &found, todo);
+}
 
-    let pool = client.admin().pool().await?;
+fn of_pool(pool: &PoolView, report: &mut Report) {
     let found = format!("{} usable, {} wanted at least", pool.usable, pool.min);
     let (verdict, todo) = match pool.status.as_str() {
         "empty" => {
@@ -222,5 +225,4 @@ async fn system(client: &Client, report: &mut Report) -> Result<(), ClientError>
         _ => (Verdict::Good, ""),
     };
     report.tell(verdict, "tokens", &found, todo);
-    Ok(())
 }

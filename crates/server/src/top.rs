@@ -7,6 +7,7 @@ use bootstrap::Settings;
 use clap::Args;
 use client::admin::{PoolView, QueueView, WorkerView};
 use client::{Client, ClientError, Retries};
+use domain::attention;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -21,9 +22,6 @@ const REST_OF_SCREEN: &str = "\x1b[J";
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// How many pictures the little charts reach back.
 const REMEMBERED: usize = 60;
-/// The thresholds of the console and of the alerts.
-const WAITING_MOST: u64 = 100;
-const OLDEST_MOST: f64 = 60.0;
 const WORKERS_SHOWN: usize = 30;
 
 #[derive(Debug, Args)]
@@ -39,45 +37,58 @@ struct Picture {
     workers: Result<Vec<WorkerView>, ClientError>,
 }
 
-/// Draws until it is stopped by a signal.
+/// The terminal's other screen, which is left however this ends.
+struct Screen;
+
+impl Screen {
+    fn enter() -> std::io::Result<Self> {
+        show(ENTER)?;
+        Ok(Self)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        let _ = show(LEAVE);
+    }
+}
+
+/// Draws until it is stopped by a signal, which is heard while a gateway does not answer too.
 ///
 /// # Errors
 /// On its first try: a gateway that does not answer, or refuses the key. Later it says so in the picture and goes on.
 pub async fn top(settings: Settings, arguments: Arguments, shutdown: CancellationToken) -> anyhow::Result<()> {
     let client = admin::client(&settings)?.with_retries(Retries::NONE);
-    let first = look(&client).await?;
-    let mut waiting = VecDeque::from([first.queue.waiting as f64]);
-    let mut pace = VecDeque::from([first.queue.lately.throughput_per_minute]);
-    let live = std::io::stdout().is_terminal();
-    let mut drawn = draw(&settings.operators_url(), &first, &waiting, &pace);
-    if !live {
-        show(&drawn)?;
-        return Ok(());
-    }
-    show(ENTER)?;
-    let shown = async {
-        loop {
-            show(&framed(&drawn))?;
-            let pause = tokio::time::sleep(Duration::from_secs(arguments.interval));
-            if shutdown.run_until_cancelled(pause).await.is_none() {
-                return std::io::Result::Ok(());
+    let (mut waiting, mut pace) = (VecDeque::new(), VecDeque::new());
+    let mut screen = None;
+    let mut drawn = String::new();
+    loop {
+        match shutdown.run_until_cancelled(look(&client)).await {
+            None => return Ok(()),
+            Some(Ok(picture)) => {
+                remember(&mut waiting, picture.queue.waiting as f64);
+                remember(&mut pace, picture.queue.lately.throughput_per_minute);
+                drawn = draw(&settings.operators_url(), &picture, &waiting, &pace);
             }
-            match look(&client).await {
-                Ok(picture) => {
-                    remember(&mut waiting, picture.queue.waiting as f64);
-                    remember(&mut pace, picture.queue.lately.throughput_per_minute);
-                    drawn = draw(&settings.operators_url(), &picture, &waiting, &pace);
-                }
-                Err(error) => {
-                    let older = drawn.lines().filter(|line| !line.starts_with("! ")).collect::<Vec<_>>().join("\n");
-                    drawn = format!("! {error}; what follows is older\n{older}");
-                }
+            Some(Err(error)) if drawn.is_empty() => return Err(error.into()),
+            Some(Err(error)) => {
+                let older = drawn.lines().filter(|line| !line.starts_with("! ")).collect::<Vec<_>>().join("\n");
+                drawn = format!("! {error}; what follows is older\n{older}");
             }
         }
+        if !std::io::stdout().is_terminal() {
+            return Ok(show(&drawn)?);
+        }
+        if screen.is_none() {
+            screen = Some(Screen::enter()?);
+        }
+        show(&framed(&drawn))?;
+        let pause = tokio::time::sleep(Duration::from_secs(arguments.interval));
+        if shutdown.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
+        }
     }
-    .await;
-    show(LEAVE)?;
-    Ok(shown?)
 }
 
 async fn look(client: &Client) -> Result<Picture, ClientError> {
@@ -124,9 +135,14 @@ fn draw(url: &str, picture: &Picture, waiting: &VecDeque<f64>, pace: &VecDeque<f
     let late = |over| if over { "  <- too many" } else { "" };
     let _ = writeln!(text, "son1k top   {url}   {}", if queue.paused { "PAUSED" } else { "" });
     let _ = writeln!(text);
-    let _ =
-        writeln!(text, "waiting    {:>8}   {}{}", queue.waiting, spark(waiting), late(queue.waiting > WAITING_MOST));
-    let old = if queue.oldest_waiting_seconds > OLDEST_MOST { "  <- too long" } else { "" };
+    let _ = writeln!(
+        text,
+        "waiting    {:>8}   {}{}",
+        queue.waiting,
+        spark(waiting),
+        late(attention::waiting_too_many(queue.waiting))
+    );
+    let old = if attention::waited_too_long(queue.oldest_waiting_seconds) { "  <- too long" } else { "" };
     let _ = writeln!(text, "oldest     {:>6.0} s{old}", queue.oldest_waiting_seconds);
     let _ = writeln!(text, "active     {:>8}   rendering {}   dead {}", queue.active, queue.rendering, queue.dead);
     let lately = &queue.lately;

@@ -2,12 +2,8 @@
 
 use super::Admin;
 use crate::error::ClientError;
-use crate::page::{Page, PageQuery};
-use domain::Timestamp;
-use reqwest::Method;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct QueueView {
@@ -46,19 +42,6 @@ pub struct WaitSeconds {
     pub p99: f64,
 }
 
-/// Rings that made no sense to whoever heard them; equal ones are one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct DeadLetterView {
-    pub id: Uuid,
-    pub reason: String,
-    pub count: u32,
-    pub died_at: Option<Timestamp>,
-    /// How long it is.
-    pub bytes: u64,
-    /// Its beginning, as text.
-    pub preview: String,
-}
-
 impl Admin<'_> {
     pub async fn queue(&self) -> Result<QueueView, ClientError> {
         self.transport.json(self.transport.get("admin/v1/queue")).await
@@ -67,22 +50,6 @@ impl Admin<'_> {
     /// Nothing more is claimed; what runs goes on.
     pub async fn pause(&self) -> Result<(), ClientError> {
         self.transport.send(self.transport.post("admin/v1/queue/pause").once()).await.map(|_| ())
-    }
-
-    /// A page, by their ids.
-    pub async fn dead_letters(&self, page: &PageQuery) -> Result<Page<DeadLetterView>, ClientError> {
-        self.transport.json(self.transport.get("admin/v1/queue/dead").page(page)).await
-    }
-
-    /// Rings them again.
-    pub async fn requeue_dead_letter(&self, id: Uuid) -> Result<(), ClientError> {
-        let call = self.transport.post(&format!("admin/v1/queue/dead/{id}/requeue")).once();
-        self.transport.send(call).await.map(|_| ())
-    }
-
-    pub async fn discard_dead_letter(&self, id: Uuid) -> Result<(), ClientError> {
-        let call = self.transport.call(Method::DELETE, &format!("admin/v1/queue/dead/{id}")).once();
-        self.transport.send(call).await.map(|_| ())
     }
 
     pub async fn resume(&self) -> Result<(), ClientError> {

@@ -7,7 +7,7 @@ use domain::Timestamp;
 use domain::ids::TokenId;
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 /// One token to import.
@@ -43,7 +43,7 @@ impl TokenImport {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImportResult {
     Imported,
@@ -51,7 +51,7 @@ pub enum ImportResult {
     Refused,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportedToken {
     pub id: Option<TokenId>,
     pub result: ImportResult,

@@ -78,7 +78,7 @@ fn alerts_and_boards_speak_of_metrics_that_there_are() {
 fn boards_are_provisioned_and_each_panel_has_a_name_of_its_own() {
     let source = read("deploy/grafana/provisioning/datasources/son1k.yml");
     let names: BTreeSet<String> = boards().into_iter().map(|(name, _)| name).collect();
-    for needed in ["overview.json", "gateway.json", "worker.json", "token-pool.json"] {
+    for needed in ["overview.json", "gateway.json", "worker.json", "token-pool.json", "autoscaler.json"] {
         assert!(names.contains(needed), "{needed}");
     }
     for (name, board) in boards() {

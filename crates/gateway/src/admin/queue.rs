@@ -9,6 +9,7 @@ use crate::openapi::params;
 use crate::problem::ApiError;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
+use domain::attention::failed_share;
 use domain::ports::operators::{Order, Outcome};
 use domain::tier::Tier;
 use serde::Serialize;
@@ -93,7 +94,7 @@ pub(crate) async fn show(core: web::Data<Core>, _operator: Operator) -> Result<H
         throughput_per_minute: stats.finished as f64 * 60.0 / MEASURED_OVER,
         wait_seconds: percentiles(stats.wait_seconds),
         upstream_seconds: percentiles(stats.upstream_seconds),
-        error_rate: if stats.finished == 0 { 0.0 } else { stats.failed as f64 / stats.finished as f64 },
+        error_rate: failed_share(stats.failed, stats.finished),
     }))
 }
 

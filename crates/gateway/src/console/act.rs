@@ -5,7 +5,7 @@
 //! answer has something to show.
 
 use super::form::Form;
-use super::gate::{self, foreign};
+use super::gate::foreign;
 use super::session::Session;
 use super::{answers, shell};
 use crate::admit::Customer;
@@ -63,13 +63,12 @@ pub(super) async fn act(
     let Some(call) = path.strip_prefix(PREFIX) else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };
-    let partial = gate::is_partial(request.headers());
     if let Err(error) = rewrite(core, &mut request, call, &form).await {
         return Ok(request.into_response(shell::error(&error, Some(session))));
     }
     let response = next.call(request).await?.map_into_boxed_body();
     let (request, response) = response.into_parts();
-    let shown = answered(response, &form, session, partial).await;
+    let shown = answered(response, &form, session).await;
     Ok(ServiceResponse::new(request, shown))
 }
 
@@ -125,7 +124,7 @@ fn back(form: &Form) -> String {
     if ours { asked.to_owned() } else { "/console".to_owned() }
 }
 
-async fn answered(response: HttpResponse, form: &Form, session: &Session, partial: bool) -> HttpResponse {
+async fn answered(response: HttpResponse, form: &Form, session: &Session) -> HttpResponse {
     let status = response.status();
     if !status.is_success() {
         let error = response.error().and_then(|error| error.as_error::<ApiError>().cloned());
@@ -145,7 +144,5 @@ async fn answered(response: HttpResponse, form: &Form, session: &Session, partia
     let rest: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("said=")).collect();
     let said = format!("said={}", percent(form.get("_said")));
     let to = format!("{place}?{}", rest.into_iter().chain([said.as_str()]).collect::<Vec<_>>().join("&"));
-    let header = if partial { header::HeaderName::from_static("hx-redirect") } else { header::LOCATION };
-    let mut answer = if partial { HttpResponse::Ok() } else { HttpResponse::SeeOther() };
-    answer.insert_header((header, to)).finish()
+    HttpResponse::SeeOther().insert_header((header::LOCATION, to)).finish()
 }

@@ -1,16 +1,14 @@
-//! The thresholds that the overview is judged by, the same as those of the alerts in Prometheus, with what to do about each.
+//! What wants an operator now, as far as a gateway can see it, with what to do about each: the overview is judged by this.
+//!
+//! The thresholds are [`attention`]'s, those of the alerts in Prometheus. What takes the view over time or over every process is Prometheus's
+//! alone: a slow or failing API, processes that are down or short of CPU or memory, a pool without a leader, an upstream that is down, and
+//! books that nobody added up. A paused queue and the absence of workers are told here alone.
 
 use super::words::{count, percent, span};
+use domain::attention::{self, Failing, WAITING_MOST};
 use domain::ports::generations::QueueStats;
 use domain::ports::work::WorkerView;
 use domain::token::PoolStats;
-
-pub(super) const WAITING_MOST: u64 = 100;
-pub(super) const OLDEST_MOST: f64 = 60.0;
-pub(super) const ERRORS_WARN: f64 = 0.01;
-pub(super) const ERRORS_PAGE: f64 = 0.05;
-/// A rate of errors says nothing about fewer endings than this.
-const ENDINGS_TO_JUDGE: u64 = 20;
 
 /// Something that wants an operator. `grave`: customers feel it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +21,7 @@ pub(super) struct Alert {
 }
 
 /// What is known; what could not be loaded is absent, and nothing is said of it here.
+#[derive(Default)]
 pub(super) struct Seen<'a> {
     pub(super) queue: Option<&'a QueueStats>,
     pub(super) pool: Option<&'a PoolStats>,
@@ -30,6 +29,8 @@ pub(super) struct Seen<'a> {
     /// The limiter counts by itself.
     pub(super) limiter_alone: bool,
     pub(super) discrepancies: i64,
+    /// Rings that were laid aside.
+    pub(super) dead: u64,
 }
 
 fn alert(grave: bool, what: String, todo: &'static str, page: Option<(&'static str, &'static str)>) -> Alert {
@@ -54,6 +55,11 @@ pub(super) fn alerts(seen: &Seen<'_>) -> Vec<Alert> {
     if seen.limiter_alone {
         let todo = "Look at Redis. Until it answers, each gateway allows its share of every limit.";
         found.push(alert(false, "The shared rate limiter does not answer.".to_owned(), todo, None));
+    }
+    if seen.dead > 0 {
+        let what = format!("Rings that made no sense were laid aside: {}.", count(seen.dead));
+        let todo = "See what they say: they tell of a sender of another version.";
+        found.push(alert(false, what, todo, Some(("Dead letters", "/console/dead"))));
     }
     found.sort_by_key(|alert| !alert.grave);
     found
@@ -91,19 +97,20 @@ fn of_queue(queue: &QueueStats, found: &mut Vec<Alert>) {
     if queue.paused {
         found.push(alert(true, "The queue is paused.".to_owned(), "Resume it, below, when the reason is gone.", None));
     }
-    if queue.waiting > WAITING_MOST {
+    if attention::waiting_too_many(queue.waiting) {
         let what = format!("{} wait; {WAITING_MOST} are too many.", count(queue.waiting));
         found.push(alert(false, what, "Open one that waits: its page says what it waits for.", waiting));
     }
-    if queue.oldest_waiting_seconds > OLDEST_MOST {
+    if attention::waited_too_long(queue.oldest_waiting_seconds) {
         let what = format!("The oldest has waited {}.", span(queue.oldest_waiting_seconds));
         found.push(alert(false, what, "Open one that waits: its page says what it waits for.", waiting));
     }
-    let rate = if queue.finished == 0 { 0.0 } else { queue.failed as f64 / queue.finished as f64 };
-    if rate > ERRORS_WARN && queue.finished >= ENDINGS_TO_JUDGE {
-        let what = format!("{} of the last five minutes' generations failed.", percent(rate));
+    let failing = attention::failing(queue.failed, queue.finished);
+    if failing != Failing::No {
+        let share = percent(attention::failed_share(queue.failed, queue.finished));
+        let what = format!("{share} of the last five minutes' generations failed.");
         let page = Some(("What failed", "/console/generations?status=failed"));
-        found.push(alert(rate > ERRORS_PAGE, what, "Open one that failed: its attempts say why.", page));
+        found.push(alert(failing == Failing::Many, what, "Open one that failed: its attempts say why.", page));
     }
 }
 
@@ -112,7 +119,7 @@ mod tests {
     use super::*;
 
     fn told(queue: &QueueStats, pool: &PoolStats, limiter_alone: bool) -> Vec<(bool, String)> {
-        let seen = Seen { queue: Some(queue), pool: Some(pool), workers: None, limiter_alone, discrepancies: 0 };
+        let seen = Seen { queue: Some(queue), pool: Some(pool), limiter_alone, ..Seen::default() };
         alerts(&seen).into_iter().map(|alert| (alert.grave, alert.what)).collect()
     }
 
@@ -146,8 +153,16 @@ mod tests {
 
     #[test]
     fn without_a_worker_it_is_grave_and_what_is_not_known_is_not_judged() {
-        let seen = |workers| Seen { queue: None, pool: None, workers, limiter_alone: false, discrepancies: 0 };
+        let seen = |workers| Seen { workers, ..Seen::default() };
         assert_eq!(alerts(&seen(None)), []);
         assert!(alerts(&seen(Some(&[])))[0].grave);
+    }
+
+    #[test]
+    fn rings_that_were_laid_aside_lead_to_where_they_are() {
+        let found = alerts(&Seen { dead: 3, ..Seen::default() });
+        assert_eq!(found.len(), 1);
+        assert!(!found[0].grave && found[0].what.ends_with(": 3."));
+        assert_eq!(found[0].page, Some(("Dead letters", "/console/dead")));
     }
 }

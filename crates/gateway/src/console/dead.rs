@@ -4,7 +4,7 @@ use super::session::Session;
 use super::shell::{self, Press, heading, missing};
 use super::words::{clip, count};
 use crate::page::percent;
-use crate::problem::{ApiError, Code};
+use crate::problem::ApiError;
 use actix_web::HttpResponse;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -19,7 +19,6 @@ pub(super) fn page(session: &Session, told: Result<Value, ApiError>, said: &Mark
             "They tell of a sender of another version. Generations that failed for good are "
             a href="/console/generations?status=failed" { "among the generations" } "." }
         @match told {
-            Err(error) if error.code() == Code::NotFound => p.notice { "This gateway keeps no dead letters." },
             Err(error) => (missing("The list", &error)),
             Ok(value) => (table(session, &value)),
         }

@@ -19,9 +19,11 @@ use std::future::{Ready, ready};
 
 const OPEN: [&str; 2] = ["/console/login", "/console/assets/"];
 
+/// A path of ours on a listener that has us. On one for customers alone it is a path like any other that leads nowhere.
 pub(crate) fn concerns(request: &ServiceRequest) -> bool {
     let path = request.match_info().as_str();
-    path.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let ours = path.strip_prefix("/console").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ours && request.resource_map().match_pattern("/console").is_some()
 }
 
 impl FromRequest for Session {

@@ -34,10 +34,11 @@ pub(super) async fn page(
     let here = format!("/console/generations/{}", g.id);
     let live = !g.status.is_final();
     let body = html! {
+        // Above what is replaced every two seconds: this page alone was told what was just done.
+        (shell::said(&request))
         div #live hx-get=[live.then_some(&here)] hx-trigger=[live.then_some("every 2s")] hx-select="#live" hx-swap="outerHTML" {
             (heading(&clip(g.request.title.as_deref().unwrap_or(&g.request.prompt), 80), &html! { (state(&g)) }))
             p.quiet.mono { (g.id) }
-            (shell::said(&request))
             @if let Some(waiting) = &waiting { (waiting) }
             @if let Some(error) = &g.error {
                 p.notice class=(if g.status == Status::Failed { "bad" } else { "" }) { strong { (error.code.name().replace('_', " ")) ". " } (error.message) }

@@ -43,7 +43,7 @@ fn form(status: StatusCode, next: &str, wrong: Option<&str>) -> HttpResponse {
                 button.primary type="submit" { "Log in" }
             }
             p.quiet.small { "It is in " code { "ADMIN_API_KEY" } ", or with " code { "son1k up" } " in the file "
-                code { "admin_api_key" } " of the data folder." }
+                code { "secrets/admin_api_key" } " of the data folder." }
         }
     };
     shell::bare(status, "Log in", &body)

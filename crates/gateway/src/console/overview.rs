@@ -11,6 +11,7 @@ use crate::generations::place::MEASURED_OVER;
 use crate::problem::ApiError;
 use actix_web::{HttpRequest, HttpResponse, web};
 use domain::Timestamp;
+use domain::attention::{self, Failing};
 use domain::ports::generations::QueueStats;
 use domain::ports::work::WorkerView;
 use domain::token::PoolStats;
@@ -21,8 +22,12 @@ const HERE: &str = "/console";
 const WORKERS_SHOWN: usize = 50;
 
 pub(super) async fn page(core: web::Data<Core>, session: Session, request: HttpRequest) -> HttpResponse {
-    let (queue, pool, workers) =
-        futures::join!(core.queue(), core.call(core.token_admin.stats()), core.call(core.backends.work.workers()),);
+    let (queue, pool, workers, dead) = futures::join!(
+        core.queue(),
+        core.call(core.token_admin.stats()),
+        core.call(core.backends.work.workers()),
+        core.dead(),
+    );
     let now = core.backends.clock.now();
     let seen = Seen {
         queue: queue.as_deref().ok(),
@@ -30,6 +35,7 @@ pub(super) async fn page(core: web::Data<Core>, session: Session, request: HttpR
         workers: workers.as_deref().ok(),
         limiter_alone: core.backends.limiter.is_alone(),
         discrepancies: core.metrics.ledger_discrepancies.get(),
+        dead,
     };
     let found = alerts::alerts(&seen);
     let whole = queue.is_ok() && pool.is_ok() && workers.is_ok();
@@ -55,7 +61,7 @@ pub(super) async fn page(core: web::Data<Core>, session: Session, request: HttpR
 fn verdict(found: &[Alert], whole: bool) -> Markup {
     html! {
         @if found.is_empty() && whole {
-            p.verdict.good { strong { "All is well." } " Every number is within its threshold." }
+            p.verdict.good { strong { "All is well." } " Nothing that is watched here wants you." }
         } @else if found.is_empty() {
             p.verdict.warn { strong { "As far as can be seen, all is well." } " Something below could not be loaded." }
         } @else {
@@ -92,23 +98,24 @@ fn numbers(session: &Session, queue: &QueueStats, history: &[Sample]) -> Markup 
         spark::line(&values, threshold, &format!("{label}, the last half hour"))
     };
     let per_minute = queue.finished as f64 * 60.0 / MEASURED_OVER;
-    let errors = if queue.finished == 0 { 0.0 } else { queue.failed as f64 / queue.finished as f64 };
+    let errors = attention::failed_share(queue.failed, queue.finished);
+    let failing = attention::failing(queue.failed, queue.finished) != Failing::No;
     let [wait50, wait95, wait99] = queue.wait_seconds;
     let [took50, took95, took99] = queue.upstream_seconds;
     let none = queue.finished == 0;
     let or_none = |text: String| if none { "–".to_owned() } else { text };
     html! {
         div.tiles {
-            (tile("Waiting", &count(queue.waiting), state(queue.waiting > alerts::WAITING_MOST),
-                &html! { "at most " (alerts::WAITING_MOST) " wanted" },
-                &drawn(|s| s.waiting, Some(alerts::WAITING_MOST as f64), "Waiting")))
-            (tile("Oldest waits", &span(queue.oldest_waiting_seconds), state(queue.oldest_waiting_seconds > alerts::OLDEST_MOST),
-                &html! { "at most " (span(alerts::OLDEST_MOST)) " wanted" },
-                &drawn(|s| s.oldest_seconds, Some(alerts::OLDEST_MOST), "Age of the oldest")))
+            (tile("Waiting", &count(queue.waiting), state(attention::waiting_too_many(queue.waiting)),
+                &html! { "at most " (attention::WAITING_MOST) " wanted" },
+                &drawn(|s| s.waiting, Some(attention::WAITING_MOST as f64), "Waiting")))
+            (tile("Oldest waits", &span(queue.oldest_waiting_seconds), state(attention::waited_too_long(queue.oldest_waiting_seconds)),
+                &html! { "at most " (span(attention::OLDEST_MOST_SECONDS)) " wanted" },
+                &drawn(|s| s.oldest_seconds, Some(attention::OLDEST_MOST_SECONDS), "Age of the oldest")))
             (tile("Running", &count(queue.active + queue.rendering), "",
                 &html! { (count(queue.active)) " submitting, " (count(queue.rendering)) " rendering" },
                 &drawn(|s| s.running, None, "Running")))
-            (tile("Finished", &format!("{per_minute:.0} / min"), state(errors > alerts::ERRORS_WARN),
+            (tile("Finished", &format!("{per_minute:.0} / min"), state(failing),
                 &html! { (or_none(percent(errors))) " failed, over five minutes" },
                 &drawn(|s| s.per_minute, None, "Finished a minute")))
             (tile("Wait, p95", &or_none(span(wait95)), "",

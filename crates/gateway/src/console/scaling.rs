@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use super::shell::{self, heading};
-use crate::problem::{ApiError, Code};
+use crate::problem::ApiError;
 use actix_web::HttpResponse;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -11,10 +11,6 @@ pub(super) fn page(session: &Session, told: Result<Value, ApiError>) -> HttpResp
     let body = html! {
         (heading("Scaling", &html! {}))
         @match told {
-            Err(error) if error.code() == Code::NotFound => {
-                p.notice { "This installation has no autoscaler. Add worker replicas by hand: one more process with the same settings is enough; "
-                    "the overview shows when the workers' slots are the bottleneck." }
-            }
             Err(error) => (shell::missing("The scaling service", &error)),
             Ok(value) => (decision(&value)),
         }

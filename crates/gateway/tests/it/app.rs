@@ -369,6 +369,27 @@ impl App {
         self.backstage().top_up(top_up).await.unwrap();
     }
 
+    /// Its account is there at once, not only when the gateway has come to making it.
+    pub(crate) async fn with_the_system_account(&self) {
+        let (key, id) = (ApiKey::operators(SYSTEM_KEY).unwrap(), AccountId::from_uuid(uuid::Uuid::nil()));
+        let account = NewAccount {
+            id,
+            name: "system".to_owned(),
+            email: None,
+            tier: Tier::System,
+            overrides: Overrides::default(),
+        };
+        let new = NewKey {
+            id: KeyId::new(self.ledger.now(), rand::random()),
+            account_id: id,
+            name: "SYSTEM_API_KEY".to_owned(),
+            prefix: key.prefix().to_owned(),
+            hash: key.hash(&self.pepper),
+            expires_at: None,
+        };
+        self.ledger.ensure_system(account, new).await.unwrap();
+    }
+
     /// The ports as workers use them.
     pub(crate) fn backstage(&self) -> Fixture {
         Fixture {

@@ -37,7 +37,7 @@ pub(crate) fn client(settings: &Settings) -> anyhow::Result<Client> {
 pub async fn admin(settings: Settings, Admin { json, command }: Admin) -> anyhow::Result<()> {
     let client = client(&settings)?;
     if let Command::Tokens(Tokens::Import { file, max_concurrency, requests_per_minute }) = &command {
-        return import::import(&client, file, *max_concurrency, *requests_per_minute).await;
+        return import::import(&client, file, *max_concurrency, *requests_per_minute, json).await;
     }
     let Some((asked, show)) = calls::of(command) else { return Ok(()) };
     let answer = match show {
@@ -95,7 +95,7 @@ async fn all_tokens(client: &Client, asked: Asked, state: Option<&str>) -> Resul
 /// `people`: on a terminal, with headings; elsewhere rows alone, for `cut` and `while read`.
 fn shown(show: Show, answer: &Value, people: bool) -> anyhow::Result<String> {
     let rows = || answer["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let table = |columns| if people { table::table(columns, rows()) } else { table::rows(columns, rows()) };
+    let table = |columns| if people { table::list(columns, rows()) } else { table::rows(columns, rows()) };
     Ok(match show {
         Show::Table(_) | Show::Tokens(_) if people && rows().is_empty() && answer["next_cursor"].is_null() => {
             "none".to_owned()

@@ -5,10 +5,27 @@ use serde_json::Value;
 /// A heading, and where its cell is in a row (JSON Pointer).
 pub(super) type Column = (&'static str, &'static str);
 
-/// A cell beyond this is cut, so that a prompt does not push everything else away.
+/// A cell of a list beyond this is cut, so that a prompt does not push everything else away.
 const CELL_WIDEST: usize = 60;
 
-fn cell(value: &Value) -> String {
+/// How much of a cell is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    Whole,
+    Clipped,
+}
+
+impl Cells {
+    fn of(self, row: &Value, pointer: &str) -> String {
+        let text = plain(row.pointer(pointer).unwrap_or(&Value::Null));
+        if self == Self::Whole || text.chars().count() <= CELL_WIDEST {
+            return text;
+        }
+        text.chars().take(CELL_WIDEST - 1).chain(['…']).collect()
+    }
+}
+
+fn plain(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -17,33 +34,39 @@ fn cell(value: &Value) -> String {
         other => other.to_string(),
     };
     // What somebody typed into a prompt must not move the cursor.
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if plain.chars().count() <= CELL_WIDEST {
-        return plain;
-    }
-    plain.chars().take(CELL_WIDEST - 1).chain(['…']).collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// As [`table`], every column, without headings.
+/// As [`list`], every column, without headings.
 pub(super) fn rows(columns: &[Column], rows: &[Value]) -> String {
-    aligned(columns.iter(), Vec::new(), rows)
+    aligned(columns.iter(), Vec::new(), rows, Cells::Clipped)
 }
 
-/// Columns as wide as their widest cell; those that are empty in every row are left out.
+/// Columns as wide as their widest cell, long cells cut; those that are empty in every row are left out.
+pub(super) fn list(columns: &[Column], rows: &[Value]) -> String {
+    headed(columns, rows, Cells::Clipped)
+}
+
+/// As [`list`], and every cell whole: for rows that are read rather than looked through.
 pub(super) fn table(columns: &[Column], rows: &[Value]) -> String {
-    let filled = |column: &&Column| rows.iter().any(|row| at(row, column.1) != "-");
+    headed(columns, rows, Cells::Whole)
+}
+
+fn headed(columns: &[Column], rows: &[Value], cells: Cells) -> String {
+    let filled = |column: &&Column| rows.iter().any(|row| cells.of(row, column.1) != "-");
     let columns: Vec<&Column> = columns.iter().filter(filled).collect();
     let headings = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect();
-    aligned(columns.into_iter(), vec![headings], rows)
+    aligned(columns.into_iter(), vec![headings], rows, cells)
 }
 
-fn at(row: &Value, pointer: &str) -> String {
-    cell(row.pointer(pointer).unwrap_or(&Value::Null))
-}
-
-fn aligned<'a>(columns: impl Iterator<Item = &'a Column>, mut lines: Vec<Vec<String>>, rows: &[Value]) -> String {
+fn aligned<'a>(
+    columns: impl Iterator<Item = &'a Column>,
+    mut lines: Vec<Vec<String>>,
+    rows: &[Value],
+    cells: Cells,
+) -> String {
     let pointers: Vec<&str> = columns.map(|(_, pointer)| *pointer).collect();
-    lines.extend(rows.iter().map(|row| pointers.iter().map(|pointer| at(row, pointer)).collect()));
+    lines.extend(rows.iter().map(|row| pointers.iter().map(|pointer| cells.of(row, pointer)).collect()));
     let widths: Vec<usize> = (0..pointers.len())
         .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default())
         .collect();
@@ -54,7 +77,7 @@ fn aligned<'a>(columns: impl Iterator<Item = &'a Column>, mut lines: Vec<Vec<Str
     written.collect::<Vec<_>>().join("\n")
 }
 
-/// Every member with its path, those within members too; lists are counted.
+/// Every member with its path, whole; those within members too.
 pub(super) fn facts(value: &Value) -> String {
     let mut found = Vec::new();
     gather(value, "", &mut found);
@@ -74,8 +97,8 @@ fn gather(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
                 gather(value, &format!("{path}.{index}"), found);
             }
         }
-        Value::Array(list) => found.push((path.to_owned(), list.iter().map(cell).collect::<Vec<_>>().join(", "))),
-        other => found.push((path.to_owned(), cell(other))),
+        Value::Array(list) => found.push((path.to_owned(), list.iter().map(plain).collect::<Vec<_>>().join(", "))),
+        other => found.push((path.to_owned(), plain(other))),
     }
 }
 
@@ -87,11 +110,21 @@ mod tests {
     #[test]
     fn columns_line_up_and_empty_ones_go() {
         let rows = [json!({"id": "a", "n": 1, "x": null}), json!({"id": "long", "n": 22, "x": null})];
-        let drawn = table(&[("ID", "/id"), ("N", "/n"), ("X", "/x")], &rows);
+        let drawn = list(&[("ID", "/id"), ("N", "/n"), ("X", "/x")], &rows);
         assert_eq!(drawn, "ID    N\na     1\nlong  22");
         assert_eq!(super::rows(&[("ID", "/id"), ("X", "/x"), ("N", "/n")], &rows), "a     -  1\nlong  -  22");
-        assert_eq!(table(&[("ID", "/id")], &[json!({"id": "a\u{1b}[2J\nb"})]), "ID\na [2J b");
-        assert_eq!(table(&[("P", "/p")], &[json!({"p": "x".repeat(100)})]).lines().last().unwrap().chars().count(), 60);
+        assert_eq!(list(&[("ID", "/id")], &[json!({"id": "a\u{1b}[2J\nb"})]), "ID\na [2J b");
+    }
+
+    #[test]
+    fn only_lists_cut_what_is_long() {
+        let (long, long_row) = ("x".repeat(100), [json!({"p": "x".repeat(100)})]);
+        let last = |drawn: String| drawn.lines().last().unwrap().to_owned();
+        assert_eq!(last(list(&[("P", "/p")], &long_row)), format!("{}…", "x".repeat(59)));
+        assert_eq!(rows(&[("P", "/p")], &long_row).chars().count(), 60);
+        assert_eq!(last(table(&[("P", "/p")], &long_row)), long);
+        assert_eq!(facts(&long_row[0]), format!("p  {long}"));
+        assert_eq!(facts(&json!({"list": [long, "a\u{1b}b"]})), format!("list  {long}, a b"));
     }
 
     #[test]

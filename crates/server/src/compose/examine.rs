@@ -1,4 +1,5 @@
-//! Every server that the settings name, opened the way a service would, for `son1k doctor`: within a deadline, and closed again.
+//! Every server that the settings name, opened the way a service would, for `son1k doctor`: within a deadline, and closed again; and the
+//! data folder, written to as a service would.
 //!
 //! An embedded ledger is not opened: it belongs to the one process that runs on it.
 
@@ -8,6 +9,8 @@ use domain::ports::{Doorbell, LedgerClock, Probe};
 use futures::StreamExt;
 use production::rabbitmq::RabbitDoorbell;
 use production::redis::RedisLimiter;
+use std::fs::{self, Metadata, OpenOptions};
+use std::path::Path;
 use std::time::Duration;
 
 const OPENS_WITHIN: Duration = Duration::from_secs(10);
@@ -96,4 +99,58 @@ pub(crate) async fn pool(settings: &Settings) -> Option<Examined> {
         }
     };
     Some(Examined { setting: "TOKEN_POOL_URL", result })
+}
+
+/// How `DATA_DIR` is.
+pub(crate) enum Folder {
+    Missing,
+    Other,
+    /// This user cannot look into it or make a file in it.
+    NotOurs(std::io::Error),
+    /// This user may do what only another should.
+    Anothers,
+    /// Its group or everybody may do something with it.
+    Open,
+    Ours,
+}
+
+/// Modes say too little of who may write (another's folder, a read-only disk), so a file is made in it, and removed.
+pub(crate) fn folder(path: &Path) -> Folder {
+    let found = match fs::metadata(path) {
+        Ok(found) if found.is_dir() => found,
+        Ok(_) => return Folder::Other,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Folder::Missing,
+        Err(error) => return Folder::NotOurs(error),
+    };
+    let trial = path.join(format!(".doctor-{}", std::process::id()));
+    let made = fs::read_dir(path)
+        .and_then(|_| OpenOptions::new().write(true).create_new(true).open(&trial))
+        .and_then(|file| file.metadata());
+    let removed = if made.is_ok() { fs::remove_file(&trial) } else { Ok(()) };
+    match (made, removed) {
+        (Err(error), _) | (_, Err(error)) => Folder::NotOurs(error),
+        (Ok(made), _) if owner(&made) != owner(&found) => Folder::Anothers,
+        _ if is_open(&found) => Folder::Open,
+        _ => Folder::Ours,
+    }
+}
+
+#[cfg(unix)]
+fn owner(found: &Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(found)
+}
+
+#[cfg(unix)]
+fn is_open(found: &Metadata) -> bool {
+    std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o077 != 0
+}
+
+#[cfg(not(unix))]
+fn owner(_: &Metadata) -> u32 {
+    0
+}
+
+#[cfg(not(unix))]
+fn is_open(_: &Metadata) -> bool {
+    false
 }

@@ -3,8 +3,11 @@
 #![cfg(test)]
 
 mod demo;
+mod doctor;
 mod operate;
 mod processes;
 mod refusals;
+mod scripted;
 mod secrets;
+mod top;
 mod up;

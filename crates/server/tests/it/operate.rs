@@ -70,6 +70,7 @@ fn everything_can_be_operated_from_a_shell() {
     let token = token.lines().next().unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(shell.says(&format!("admin tokens disable {token}")), "disabled");
     assert_eq!(shell.says(&format!("admin tokens reinstate {token}")), "reinstated");
+    imports_tokens(&shell);
     assert_eq!(shell.says("admin generations list --status failed"), "");
     assert_eq!(shell.says("admin generations bulk cancel --text nothing"), "0 match; do it with --yes");
     assert!(shell.says("admin audit").contains("account.create"));
@@ -97,6 +98,31 @@ fn everything_can_be_operated_from_a_shell() {
     let (status, said) = shell.run("doctor");
     assert!(status == 1 && said.contains("BAD   gateway") && said.contains("-> is it up?"), "{said}");
     assert_eq!(shell.run("top").0, 6);
+}
+
+/// Secrets out of a file: told as a sentence or as the API's answer; all of a file or none of it.
+fn imports_tokens(shell: &Shell<'_>) {
+    let pool = shell.says("admin tokens pool");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(shell.folder.join(name), bytes).unwrap();
+    // All but the last 64 bytes of the largest file, then a secret that is longer than those.
+    let mut large = format!("{:63}\n", "# nothing, as long as it takes").repeat(16 * 1024 * 1024 / 64 - 1).into_bytes();
+    large.extend_from_slice("secret-that-would-be-cut".repeat(4).as_bytes());
+    write("large", &large);
+    let (status, said) = shell.run("admin tokens import large");
+    assert!(status == 1 && said.contains("large cannot be read: it is larger than 16 MiB"), "{said}");
+    write("binary", b"secret-in-\xff-bytes");
+    let (status, said) = shell.run("admin tokens import binary");
+    assert!(status == 1 && said.contains("no UTF-8") && !said.contains("secret-in"), "{said}");
+    assert_eq!(shell.says("admin tokens pool"), pool, "nothing of those was imported");
+
+    write("tokens", b"# two\nsecret-of-a-file-one\n\nsecret-of-a-file-two\nsecret-of-a-file-one\n");
+    let told = shell.says("admin tokens import tokens --json");
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let results: Vec<&str> =
+        told["data"].as_array().unwrap().iter().map(|one| one["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["imported", "imported", "duplicate"]);
+    assert_eq!(told["data"][0]["id"], told["data"][2]["id"]);
+    assert_eq!(shell.says("admin tokens import tokens"), "0 imported, 3 known already, 0 refused");
 }
 
 #[test]

@@ -45,7 +45,8 @@ async fn production_every_panel_has_an_answer() {
     let Some(executable) = installed() else {
         return report("skipped: prometheus is not installed (Debian, Ubuntu: apt-get install prometheus)");
     };
-    let app = TestApp::in_mode(Mode::Production).start().await;
+    let mut app = TestApp::in_mode(Mode::Production).start().await;
+    app.starts_autoscaler("autoscaler", &[("SCALING_INTERVAL", "1000")]).await;
     app.upstream.renders_in(0.3).await;
     let targets: Vec<(String, String)> = app.addresses().into_iter().map(|(name, url)| (job(&name), url)).collect();
     let prometheus = Prometheus::start(&executable, app.folder(), &targets).await;

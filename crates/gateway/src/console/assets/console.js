@@ -38,7 +38,7 @@ document.addEventListener("htmx:afterOnLoad", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
   if (!part?.hasAttribute("hx-trigger") || !part.getAttribute("hx-trigger").startsWith("every")) return;
-  const used = part.querySelector("details[open]") || part.querySelector("audio")?.paused === false;
+  const used = part.querySelector("details[open]") || part.contains(document.activeElement);
   const selected = document.getSelection();
   const selecting = selected && !selected.isCollapsed && part.contains(selected.anchorNode);
   if (used || selecting) event.detail.shouldSwap = false;
