@@ -1,7 +1,7 @@
 //! Generations canceled within 5 ms of their completion: one of the two wins, everybody sees the same one, and the credits follow it.
 
 use crate::system::{Completing, Customer, Mode, TestApp, report, sized};
-use client::{ClientError, EventKind, Generation};
+use client::{ClientError, EventKind, Generation, Retries, Submission};
 use domain::credits::EntryKind;
 use domain::ids::GenerationId;
 use domain::state::Status;
@@ -122,8 +122,10 @@ async fn one_end_each(mode: Mode) {
     }
     let submitting = async {
         let submit = |number: usize| {
-            let customer = &gateways[number % gateways.len()];
-            async move { (number, customer.submits("to be canceled at its end").await.id) }
+            // Told that nothing was charged, a customer asks again.
+            let client = gateways[number % gateways.len()].client.clone().with_retries(Retries::default());
+            let submission = Submission::of("to be canceled at its end");
+            async move { (number, client.submit(&submission).await.unwrap().generation.id) }
         };
         let mut submitted = stream::iter(0..count).map(submit).buffer_unordered(16);
         while let Some((number, id)) = submitted.next().await {
