@@ -87,7 +87,7 @@ pub struct Ledger {
     /// A connection of its own for a worker's lease, so that no queue for the pool lets it lapse.
     pub(crate) renewals: PgPool,
     pub(crate) tiers: Tiers,
-    pub(crate) backlog: Mutex<Option<Counted>>,
+    pub(crate) backlog: Mutex<Counted>,
     suspicion: Suspicion,
     clock: Arc<Clock>,
     following: AbortHandle,
@@ -155,7 +155,7 @@ impl Ledger {
             pool,
             renewals,
             tiers: settings.tiers,
-            backlog: Mutex::new(None),
+            backlog: Mutex::default(),
             suspicion,
             clock,
             following,

@@ -10,7 +10,9 @@ use crate::page::{Page, PageRequest};
 use crate::state::{Stage, Status};
 use crate::tier::Tier;
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// What became of one submission of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +50,13 @@ impl Scope {
 
 /// How many rows a page with a filter looks at; the page may then be short, and its `next` says where to go on.
 pub const LOOKED_AT_MOST: u32 = 10_000;
+/// An id is made a little before its row is: how far the two moments may be apart before a page by time could miss one.
+const APART_MOST: TimeDelta = TimeDelta::hours(1);
+
+fn first_id(at: Timestamp) -> Uuid {
+    let millis = u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
+    Uuid::from_u128(millis << 80)
+}
 
 #[derive(Debug, Clone, Default)]
 pub struct GenerationFilter {
@@ -69,6 +78,13 @@ impl GenerationFilter {
             || self.tier.is_some()
             || self.error_code.is_some()
             || self.text.is_some()
+    }
+
+    /// Between which ids a page has to look, both exclusive: an id begins with its moment.
+    pub fn ids(&self, page: PageRequest) -> (Uuid, Uuid) {
+        let above = self.created_after.map_or(Uuid::nil(), |at| first_id(at - APART_MOST));
+        let below = self.created_before.map_or(Uuid::max(), |at| first_id(at + APART_MOST));
+        (above, page.after.map_or(below, |after| after.min(below)))
     }
 
     /// The text as a pattern of SQL's `like`, a backslash before what would mean something else.

@@ -208,6 +208,7 @@ fn operators_are_sent_where_they_are_answered() {
     let mut wrong = Vec::new();
     // A gateway with OPS_PORT answers /admin/v1 and /console there alone.
     for (of, sent_from) in [
+        ("docker-compose.yml", "docker-compose.yml"),
         ("docker-compose.yml", "docs/variables.md"),
         (".railway/railway.ts", "docs/scaling.md"),
         ("deploy/kubernetes/base/settings.yaml", "docs/scaling.md"),

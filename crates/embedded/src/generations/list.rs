@@ -4,24 +4,13 @@ use crate::Ledger;
 use crate::generations::seen::seen;
 use crate::generations::show::account;
 use crate::outcome::Outcome;
-use crate::stored::{below, micros};
-use chrono::TimeDelta;
-use domain::Timestamp;
+use crate::stored::micros;
 use domain::generation::{ErrorCode, Generation};
 use domain::page::{Page, PageRequest};
 use domain::ports::generations::{GenerationFilter, LOOKED_AT_MOST, Scope};
 use domain::state::{Status, WorkState, seen_as};
 use domain::tier::Tier;
 use uuid::Uuid;
-
-/// An id is made a little before its row is: how far the two moments may be apart before a page by time could miss one.
-const APART_MOST: TimeDelta = TimeDelta::hours(1);
-
-/// The first id of a moment.
-fn first_id(at: Timestamp) -> Uuid {
-    let millis = u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
-    Uuid::from_u128(millis << 80)
-}
 
 /// What the filter's words are in the tables' words.
 struct Wanted {
@@ -58,12 +47,12 @@ pub(super) async fn list(
     let Some(Wanted { status, states }) = wanted(filter) else {
         return Ok(Page { items: Vec::new(), next: None });
     };
-    let (below, limit) = (below(page), i64::from(page.limit) + 1);
+    let (oldest, below) = filter.ids(page);
+    let (below, limit) = (below.as_bytes().to_vec(), i64::from(page.limit) + 1);
     let (one, two) = (states.map(|states| states[0]), states.map(|states| states[1]));
     let (tier, code) = (filter.tier.map(Tier::name), filter.error_code.map(ErrorCode::name));
     let after = filter.created_after.map_or(i64::MIN, micros);
     let before = filter.created_before.map_or(i64::MAX, micros);
-    let oldest = filter.created_after.map_or_else(Uuid::nil, |at| first_id(at - APART_MOST));
     let horizon = if filter.narrows() { horizon(ledger, scope, oldest, &below).await? } else { None };
     let above = horizon.unwrap_or(oldest).as_bytes().to_vec();
     let pattern = filter.pattern();

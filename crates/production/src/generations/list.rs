@@ -3,16 +3,11 @@
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::rows::{all, generations};
-use chrono::TimeDelta;
-use domain::Timestamp;
 use domain::generation::Generation;
 use domain::page::{Page, PageRequest};
 use domain::ports::generations::{GenerationFilter, LOOKED_AT_MOST, Scope};
 use domain::state::{Stage, Status, WorkState, seen_as};
 use uuid::Uuid;
-
-/// An id is made a little before its row is: how far the two moments may be apart before a page by time could miss one.
-const APART_MOST: TimeDelta = TimeDelta::hours(1);
 
 /// The states of live work that a customer sees as this; `None` when no live work is asked for.
 fn states(status: Option<Status>, stage: Option<Stage>) -> Option<Vec<String>> {
@@ -30,21 +25,13 @@ fn states(status: Option<Status>, stage: Option<Stage>) -> Option<Vec<String>> {
     })
 }
 
-/// The first id of a moment.
-fn id_at(at: Timestamp) -> Uuid {
-    let millis = u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
-    Uuid::from_u128(millis << 80)
-}
-
 pub(super) async fn list(
     ledger: &Ledger,
     scope: Scope,
     filter: &GenerationFilter,
     page: PageRequest,
 ) -> Result<Page<Generation>, Failure> {
-    let above = filter.created_after.map_or(Uuid::nil(), |at| id_at(at - APART_MOST));
-    let below = filter.created_before.map_or(Uuid::max(), |at| id_at(at + APART_MOST));
-    let below = page.after.map_or(below, |after| after.min(below));
+    let (above, below) = filter.ids(page);
     let horizon = if filter.narrows() { horizon(ledger, scope, above, below).await? } else { None };
     let above = horizon.unwrap_or(above);
     let pattern = filter.pattern();

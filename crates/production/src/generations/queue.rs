@@ -82,8 +82,7 @@ pub(super) async fn backlog(ledger: &Ledger, account_id: AccountId) -> Result<Ba
 
 async fn total(ledger: &Ledger) -> Result<u64, Failure> {
     let (turn, old) = {
-        let mut kept = inside(&ledger.backlog);
-        let counted = kept.get_or_insert_default();
+        let counted = inside(&ledger.backlog);
         if let Some(total) = counted.fresh() {
             return Ok(total);
         }
@@ -95,7 +94,7 @@ async fn total(ledger: &Ledger) -> Result<u64, Failure> {
         // Nothing is known yet: whoever counts is waited for, and most often it has counted for this one too.
         (Err(_), None) => turn.acquire_owned().await.map_err(|_| Failure::corrupt("nobody counts any more"))?,
     };
-    if let Some(total) = inside(&ledger.backlog).get_or_insert_default().fresh() {
+    if let Some(total) = inside(&ledger.backlog).fresh() {
         return Ok(total);
     }
     let began = Instant::now();
@@ -108,8 +107,7 @@ async fn total(ledger: &Ledger) -> Result<u64, Failure> {
             Err(_) => Err(Failure::Unavailable("the backlog was not counted in time".to_owned())),
         },
     };
-    let mut kept = inside(&ledger.backlog);
-    let known = kept.get_or_insert_default();
+    let mut known = inside(&ledger.backlog);
     match counted {
         Ok(total) => {
             let total = natural_64(total);

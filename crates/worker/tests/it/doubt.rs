@@ -13,6 +13,17 @@ use tokio::time::{Instant, timeout};
 
 const DEADLINE: Duration = Duration::from_secs(1);
 
+/// However often each was submitted.
+async fn each_rendered_once_under_one_token(stage: &Stage, count: usize) {
+    let (mut tokens, mut renders) = (HashMap::<_, HashSet<_>>::new(), HashSet::new());
+    for seen in stage.calls("generate").await {
+        tokens.entry(seen.key).or_default().insert(seen.token);
+        renders.insert(seen.upstream_id);
+    }
+    assert!(tokens.len() == count && tokens.values().all(|of_one| of_one.len() == 1), "{tokens:?}");
+    assert_eq!(renders.len(), count, "each was rendered once");
+}
+
 /// Rows G5 and G9: accepted upstream, and the answer comes too late or never to its end.
 async fn is_given_up_in_time_and_found_again(kind: FaultKind) {
     let first = FailRule { calls: Some(vec![simulator::Call::Generate]), ..fault(kind, 1.0) };
@@ -30,13 +41,7 @@ async fn is_given_up_in_time_and_found_again(kind: FaultKind) {
 
     stage.rescript(json!({"fail": []})).await;
     stage.succeeded(&ids, Duration::from_secs(15)).await;
-    let (mut tokens, mut renders) = (HashMap::<_, HashSet<_>>::new(), HashSet::new());
-    for seen in stage.calls("generate").await {
-        tokens.entry(seen.key).or_default().insert(seen.token);
-        renders.insert(seen.upstream_id);
-    }
-    assert!(tokens.len() == 6 && tokens.values().all(|of_one| of_one.len() == 1), "{tokens:?}");
-    assert_eq!(renders.len(), 6, "each was rendered once");
+    each_rendered_once_under_one_token(&stage, 6).await;
     assert_eq!(stage.usage().await.balance, before - 6);
     stage.assert_all_is_over().await;
     worker.stop().await;
@@ -67,13 +72,7 @@ async fn a_submission_that_panics_is_repeated_with_the_same_token_and_key() {
     let ids = stage.submit(6).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     assert_eq!(worker.metric("son1k_worker_panics_total", None), 6.0);
-    let (mut tokens, mut renders) = (HashMap::<_, HashSet<_>>::new(), HashSet::new());
-    for seen in stage.calls("generate").await {
-        tokens.entry(seen.key).or_default().insert(seen.token);
-        renders.insert(seen.upstream_id);
-    }
-    assert!(tokens.len() == 6 && tokens.values().all(|of_one| of_one.len() == 1), "{tokens:?}");
-    assert_eq!(renders.len(), 6, "each was rendered once");
+    each_rendered_once_under_one_token(&stage, 6).await;
     stage.assert_all_is_over().await;
     worker.stop().await;
 }
