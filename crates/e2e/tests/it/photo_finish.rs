@@ -8,28 +8,37 @@ use domain::state::Status;
 use futures::stream::{self, StreamExt};
 use serde_json::json;
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
 /// How much later than the upstream's "completed" a cancel is sent, so that it meets the completion's commit: found out on the way, for
-/// how long a commit takes is the machine's business. After each finish the next cancels come a little later, or a little sooner.
+/// how long a commit takes is the machine's business. After each finish the next cancels come a little later, or a little sooner; the more
+/// finishes in a row one side wins, the greater the step.
 #[derive(Default)]
-struct Aim {
-    micros: AtomicI64,
+struct Aim(Mutex<Found>);
+
+#[derive(Default)]
+struct Found {
+    micros: i64,
+    /// Wins in a row: of cancels above zero, of completions below.
+    streak: i64,
 }
 
 impl Aim {
     const STEP: i64 = 500;
+    const MOST: i64 = 1_000_000;
+
     /// Around what was found out, evenly: -5 to 5 ms.
     fn of(&self, number: usize) -> i64 {
-        self.micros.load(Ordering::SeqCst) + (number as i64 * 1_237) % 10_001 - 5_000
+        self.0.lock().unwrap().micros + (number as i64 * 1_237) % 10_001 - 5_000
     }
 
     fn learns(&self, won_by: Status) {
-        let step = if won_by == Status::Canceled { Self::STEP } else { -Self::STEP };
-        self.micros.fetch_add(step, Ordering::SeqCst);
+        let mut found = self.0.lock().unwrap();
+        found.streak = if won_by == Status::Canceled { found.streak.max(0) + 1 } else { found.streak.min(0) - 1 };
+        found.micros = (found.micros + Self::STEP * found.streak).clamp(-Self::MOST, Self::MOST);
     }
 }
 
