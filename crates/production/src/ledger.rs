@@ -4,7 +4,7 @@
 
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::generations::Counted;
+use crate::generations::{Counted, Crowd};
 use crate::migrations::{self, SchemaError};
 use async_trait::async_trait;
 use domain::Timestamp;
@@ -88,6 +88,7 @@ pub struct Ledger {
     pub(crate) renewals: PgPool,
     pub(crate) tiers: Tiers,
     pub(crate) backlog: Mutex<Counted>,
+    pub(crate) crowd: Crowd,
     suspicion: Suspicion,
     clock: Arc<Clock>,
     following: AbortHandle,
@@ -156,6 +157,7 @@ impl Ledger {
             renewals,
             tiers: settings.tiers,
             backlog: Mutex::default(),
+            crowd: Crowd::default(),
             suspicion,
             clock,
             following,

@@ -75,12 +75,13 @@ async fn observe(ledger: &Ledger) -> Result<(Observed, Timestamp), Failure> {
                       min(run_after) filter (where state = 'ready') as oldest
                from work where state in ('ready', 'backoff')) q
            cross join (
-               select coalesce(sum(t.max_concurrency), 0)::bigint as capacity,
-                      coalesce(sum(greatest(t.max_concurrency - coalesce(u.used, 0), 0)), 0)::bigint as free
-               from tokens t
-               left join (select token_id, count(*) as used from work where owner is not null group by token_id) u on u.token_id = t.id
-               where (t.state = 'usable' or (t.state = 'cooling' and t.until <= now()))
-                 and (t.expires_at is null or t.expires_at > now())) t"#
+               select coalesce(sum(capacity), 0)::bigint as capacity, coalesce(sum(greatest(capacity - used, 0)), 0)::bigint as free
+               from (select id, sum(capacity) as capacity, sum(used) as used
+                     from (select id, max_concurrency as capacity, 0 as used from tokens
+                           where (state = 'usable' or (state = 'cooling' and until <= now())) and (expires_at is null or expires_at > now())
+                           union all
+                           select token_id, 0, 1 from work where owner is not null) as told
+                     group by id) as each) t"#
     )
     .fetch_one(&ledger.pool)
     .await?;

@@ -50,13 +50,14 @@ async fn discrepancies(ledger: &Ledger, id: Uuid) -> Result<Vec<String>, Failure
            cross join lateral (
                select coalesce(sum(g.cost) filter (where g.status = 'open'), 0)::bigint as reserved,
                       count(*) filter (where g.status = 'open' and w.generation_id is null) as lost,
-                      count(*) filter (where g.cost > 0 and debit.id is null) as undebited,
-                      count(*) filter (where g.cost > 0 and g.status in ('failed', 'canceled') and refund.id is null) as unrefunded,
-                      count(*) filter (where g.status in ('open', 'succeeded') and refund.id is not null) as overrefunded
+                      count(*) filter (where g.cost > 0 and not debited) as undebited,
+                      count(*) filter (where g.cost > 0 and g.status in ('failed', 'canceled') and not refunded) as unrefunded,
+                      count(*) filter (where g.status in ('open', 'succeeded') and refunded) as overrefunded
                from generations g
                left join work w on w.generation_id = g.id and w.state <> 'closing'
-               left join credit_entries debit on debit.generation_id = g.id and debit.kind = 'debit'
-               left join credit_entries refund on refund.generation_id = g.id and refund.kind = 'refund'
+               cross join lateral (
+                   select exists (select from credit_entries where generation_id = g.id and kind = 'debit' limit 1) as debited,
+                          exists (select from credit_entries where generation_id = g.id and kind = 'refund' limit 1) as refunded) paid
                where g.account_id = a.id) g
            where a.id = $1"#,
         id

@@ -45,13 +45,14 @@ impl End {
                        rendering_version = l.rendering_version
                    from locked l
                    where g.id = l.generation_id and g.status = 'open'
-                   returning g.id, g.account_id, g.version, g.cost, g.bucket, g.month
+                   returning g.id, g.account_id, g.version, g.cost, g.bucket, g.month, l.fence, l.tier, l.owner, l.token_id, l.upstream_id,
+                             l.created_at, l.started_at, l.claimed_at
                ), history as (
                    -- What waits has no try of its own to tell of: its line gets the next fence, which is nobody's.
                    insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, waited_seconds, started_at)
-                   select l.generation_id, case when l.owner is null then l.fence + 1 else l.fence end, l.tier, l.owner, l.token_id,
-                          l.upstream_id, 'canceled', $4, extract(epoch from l.started_at - l.created_at)::float8, l.claimed_at
-                   from ended e join locked l on l.generation_id = e.id where $2 = 'canceled'
+                   select id, case when owner is null then fence + 1 else fence end, tier, owner, token_id, upstream_id, 'canceled', $4,
+                          extract(epoch from started_at - created_at)::float8, claimed_at
+                   from ended where $2 = 'canceled'
                    on conflict do nothing
                ), gone as (
                    delete from work w using locked l
@@ -64,8 +65,7 @@ impl End {
                    from locked l
                    where w.generation_id = l.generation_id and l.owner is not null
                )
-               select e.id, e.account_id, e.version, e.cost, e.bucket, e.month, l.owner is not null as "was_owned!"
-               from ended e join locked l on l.generation_id = e.id order by e.id"#,
+               select id, account_id, version, cost, bucket, month, owner is not null as "was_owned!" from ended order by id"#,
             ids,
             self.status.name(),
             self.error.code.name(),

@@ -12,6 +12,7 @@ mod submit;
 
 pub(crate) use end::End;
 pub(crate) use queue::Counted;
+pub(crate) use submit::Crowd;
 
 use crate::ledger::Ledger;
 use async_trait::async_trait;

@@ -1,5 +1,10 @@
-//! Submissions accepted in batches: the accounts locked, what deciding needs read in a fresh snapshot, the domain asked, everything written at
-//! once. Five round trips, however many submissions.
+//! Submissions accepted in batches: what deciding needs is read in one snapshot, the domain asked, and everything written at once. Two round
+//! trips and one short transaction, however many submissions.
+//!
+//! Nobody is locked while it is decided. The statement that writes locks the accounts, and writes only where each of them is the row that was
+//! read: every acceptance writes its account's row anew, so whatever was accepted, refunded or changed meanwhile shows. A batch that met somebody
+//! is decided again under locks, and so are those of the next second: several gateways that serve the same accounts then wait for
+//! each other instead of repeating themselves.
 //!
 //! The port has one answer for the whole batch, so a batch with one item that cannot be decided (an account that somebody holds locked, a
 //! damaged row) fails as one and changes nothing: whoever batched it halves it.
@@ -7,35 +12,55 @@
 use super::show;
 use crate::books::{self, Entries, Purses};
 use crate::failure::Failure;
-use crate::ledger::{Ledger, commit};
-use crate::rows::{integer, trace_id, waiting_on};
+use crate::ledger::{Ledger, commit, inside};
+use crate::rows::{integer, trace_id, waiting_on, word};
 use domain::Timestamp;
-use domain::admission::{Acceptance, Decision, Read, Submission, Tag, UsedKey, decide};
+use domain::account::{AccountStatus, Overrides};
+use domain::admission::{Acceptance, Decision, Read, Standing, Submission, Tag, UsedKey, decide};
+use domain::credits::{Month, Purse};
 use domain::generation::Generation;
 use domain::ids::{AccountId, GenerationId};
 use domain::ports::StoreError;
 use domain::ports::generations::Submitted;
 use domain::request::GenerationRequest;
 use domain::state::{Stage, Status, WorkState};
+use domain::tier::{Tier, Tiers};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Tries of a batch of one account that somebody holds locked. One of several is rather halved than tried again: its neighbours wait meanwhile.
 const TRIES: u32 = 4;
+/// How long batches are decided under locks after one had met somebody.
+const CROWDED_FOR: Duration = Duration::from_secs(1);
 
 pub(super) async fn submit(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<Submitted>, StoreError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }
-    let tries = if is_of_one_account(batch) { TRIES } else { 1 };
-    let answers = ledger.write_trying(tries, || accept(ledger, batch)).await?;
+    let mut accounts: Vec<_> = batch.iter().map(|item| item.account_id.uuid()).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let tries = if accounts.len() == 1 { TRIES } else { 1 };
+    let answers = ledger.write_trying(tries, || accept(ledger, batch, &accounts)).await?;
     answer(ledger, answers).await
 }
 
-fn is_of_one_account(batch: &[Submission]) -> bool {
-    batch.iter().all(|item| item.account_id == batch[0].account_id)
+/// Whether others accept submissions of the same accounts: when a batch last met one that did.
+#[derive(Default)]
+pub(crate) struct Crowd(Mutex<Option<Instant>>);
+
+impl Crowd {
+    fn is_near(&self) -> bool {
+        inside(&self.0).is_some_and(|met| met.elapsed() < CROWDED_FOR)
+    }
+
+    fn met(&self) {
+        *inside(&self.0) = Some(Instant::now());
+    }
 }
 
 /// What became of one item, before the records that it only points to are read.
@@ -45,32 +70,128 @@ enum Answer {
     Refused(Submitted),
 }
 
-/// One transaction: either all that is decided is written, or nothing.
-async fn accept(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<Answer>, Failure> {
-    let mut transaction = ledger.begin().await?;
-    let mut accounts: Vec<_> = batch.iter().map(|item| item.account_id.uuid()).collect();
-    accounts.sort_unstable();
-    accounts.dedup();
-    let locked = books::lock(&mut transaction, &accounts).await?;
-    let mut seen = look(&mut transaction, batch, &accounts).await?;
-    let before: HashMap<_, _> = locked.accounts.iter().map(|(id, standing)| (*id, standing.purse)).collect();
-    for (id, standing) in locked.accounts {
-        let last_tag = seen.tags.get(&id).copied();
-        seen.read.accounts.insert(id, domain::admission::Standing { last_tag, ..standing });
+/// Either all that is decided is written, or nothing.
+async fn accept(ledger: &Ledger, batch: &[Submission], accounts: &[Uuid]) -> Result<Vec<Answer>, Failure> {
+    if !ledger.crowd.is_near() {
+        let mut connection = ledger.connection().await?;
+        let seen = look(&mut connection, batch, accounts).await?;
+        let (answers, writes) = decided(seen, &ledger.tiers, batch);
+        if writes.run(&mut connection, Failure::unconfirmed).await? {
+            return Ok(answers);
+        }
+        ledger.crowd.met();
     }
-    let decisions = decide(seen.now, &ledger.tiers, &mut seen.read, batch);
-    let mut writes = Writes::default();
-    for (id, standing) in &seen.read.accounts {
-        if before.get(id) != Some(&standing.purse) {
-            writes.purses.push(*id, &standing.purse);
+    let mut transaction = ledger.begin().await?;
+    books::lock(&mut transaction, accounts).await?;
+    // A statement of its own: the snapshot of the one that waited for the locks may be older than they are.
+    let seen = look(&mut transaction, batch, accounts).await?;
+    let (answers, writes) = decided(seen, &ledger.tiers, batch);
+    if !writes.run(&mut transaction, Failure::from).await? {
+        return Err(Failure::corrupt("an account changed under its lock"));
+    }
+    commit(transaction).await?;
+    Ok(answers)
+}
+
+/// What deciding needs, and what an answer says besides.
+struct Seen {
+    now: Timestamp,
+    paused: bool,
+    dry: bool,
+    /// Which row of each account was read.
+    rows: HashMap<AccountId, String>,
+    read: Read,
+}
+
+/// Accounts, keys, tags and ids as of one moment.
+async fn look(connection: &mut PgConnection, batch: &[Submission], accounts: &[Uuid]) -> Result<Seen, Failure> {
+    let ids: Vec<_> = batch.iter().map(|item| item.id.uuid()).collect();
+    let (key_accounts, keys): (Vec<_>, Vec<_>) = batch
+        .iter()
+        .filter_map(|item| item.idempotency.as_ref().map(|key| (item.account_id.uuid(), key.key.clone())))
+        .unzip();
+    // A key whose generation retention has removed has nothing left to replay. Each key is looked up by itself: by age there are a day's. What is not
+    // of one account comes with the first.
+    let rows = sqlx::query!(
+        r#"with shared as materialized (
+               select s.paused, coalesce(s.dry_until > now(), false) as dry,
+                      greatest(s.greatest_tag,
+                               coalesce((select tag from work where state = 'ready' order by tag, generation_id limit 1), 0)) as virtual_now,
+                      array(select id from generations where id = any($1)) as existing, k.*
+               from scheduler s
+               cross join (
+                   select coalesce(array_agg(i.account_id), '{}') as key_account, coalesce(array_agg(i.key), '{}') as key,
+                          coalesce(array_agg(i.fingerprint), '{}') as fingerprint, coalesce(array_agg(i.generation_id), '{}') as generation
+                   from unnest($2::uuid[], $3::text[]) as wanted (account_id, key)
+                   cross join lateral (
+                       select * from idempotency_keys where account_id = wanted.account_id and key = wanted.key limit 1) i
+                   where i.created_at > now() - interval '24 hours' and exists (select from generations g where g.id = i.generation_id)) k
+               where s.one
+           )
+           select now() as "now!", s.paused as "paused!", s.dry as "dry!", s.virtual_now as "virtual_now!",
+                  case when a.first then s.existing else '{}' end as "existing!",
+                  case when a.first then s.key_account else '{}' end as "key_account!", case when a.first then s.key else '{}' end as "key!",
+                  case when a.first then s.fingerprint else '{}' end as "fingerprint!: Vec<Vec<u8>>",
+                  case when a.first then s.generation else '{}' end as "key_generation!",
+                  a.id as "id!", a.row as "row!", a.tier as "tier!", a.status as "status!", a.overrides as "overrides!: Json<Overrides>",
+                  a.granted as "granted!", a.purchased as "purchased!", a.month as "month!", a.granted_in_month as "granted_in_month!",
+                  a.used as "used!",
+                  (select max(tag) from work where account_id = a.id and state in ('ready', 'backoff')) as last_tag
+           from (select *, xmin::text as row, row_number() over () = 1 as first from accounts where id = any($4)) a
+           cross join shared s"#,
+        &ids,
+        &key_accounts,
+        &keys,
+        accounts,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut seen =
+        Seen { now: Timestamp::default(), paused: false, dry: false, rows: HashMap::new(), read: Read::default() };
+    for row in rows {
+        let id = AccountId::from_uuid(row.id);
+        let purse = Purse {
+            granted: row.granted,
+            purchased: row.purchased,
+            month: Month(row.month),
+            granted_in_month: row.granted_in_month,
+            used: row.used,
+        };
+        let standing = Standing {
+            tier: word(Tier::parse, &row.tier, "tier")?,
+            status: word(AccountStatus::parse, &row.status, "account status")?,
+            overrides: row.overrides.0,
+            purse,
+            last_tag: row.last_tag.map(Tag),
+        };
+        seen.read.accounts.insert(id, standing);
+        seen.rows.insert(id, row.row);
+        (seen.now, seen.paused, seen.dry, seen.read.virtual_now) = (row.now, row.paused, row.dry, Tag(row.virtual_now));
+        seen.read.existing.extend(row.existing.into_iter().map(GenerationId::from_uuid));
+        for (((account, key), fingerprint), generation) in
+            row.key_account.into_iter().zip(row.key).zip(row.fingerprint).zip(row.key_generation)
+        {
+            let fingerprint =
+                fingerprint.try_into().map_err(|_| Failure::corrupt("a fingerprint that is not 32 bytes"))?;
+            let used = UsedKey { fingerprint, generation_id: GenerationId::from_uuid(generation) };
+            seen.read.used_keys.insert((AccountId::from_uuid(account), key), used);
         }
     }
+    Ok(seen)
+}
+
+/// Asks the domain. What an acceptance leaves of its account's purse is written even where it is the same: the row is a new one then.
+fn decided<'a>(mut seen: Seen, tiers: &Tiers, batch: &'a [Submission]) -> (Vec<Answer>, Writes<'a>) {
+    let decisions = decide(seen.now, tiers, &mut seen.read, batch);
+    let mut writes = Writes { now: seen.now, ..Writes::default() };
+    let mut touched = BTreeSet::new();
     let answers = batch
         .iter()
         .zip(decisions)
         .map(|(item, decision)| match decision {
             Decision::Accept(acceptance) => {
-                writes.push(seen.now, item, &acceptance);
+                writes.push(item, &acceptance);
+                touched.insert(item.account_id);
                 Answer::New(Box::new(accepted(&seen, item, &acceptance)))
             }
             Decision::AlreadyAccepted => Answer::Read { id: item.id, replayed: false },
@@ -84,81 +205,13 @@ async fn accept(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<Answer>, Fa
             Decision::AccountUnknown => Answer::Refused(Submitted::AccountUnknown),
         })
         .collect();
-    if writes.ids.is_empty() {
-        transaction.rollback().await?;
-    } else {
-        writes.run(&mut transaction).await?;
-        commit(transaction).await?;
+    for id in touched {
+        if let (Some(standing), Some(row)) = (seen.read.accounts.get(&id), seen.rows.remove(&id)) {
+            writes.purses.push(id, &standing.purse);
+            writes.rows.push(row);
+        }
     }
-    Ok(answers)
-}
-
-/// What deciding needs, and what an answer says besides.
-struct Seen {
-    now: Timestamp,
-    paused: bool,
-    dry: bool,
-    tags: HashMap<AccountId, Tag>,
-    read: Read,
-}
-
-/// Reads under the locks, in a statement of its own: the snapshot of the one that waited for them may be older than they are.
-async fn look(connection: &mut PgConnection, batch: &[Submission], accounts: &[Uuid]) -> Result<Seen, Failure> {
-    let ids: Vec<_> = batch.iter().map(|item| item.id.uuid()).collect();
-    let (key_accounts, keys): (Vec<_>, Vec<_>) = batch
-        .iter()
-        .filter_map(|item| item.idempotency.as_ref().map(|key| (item.account_id.uuid(), key.key.clone())))
-        .unzip();
-    // A key whose generation retention has removed has nothing left to replay. Each key is looked up by itself: by age there are a day's.
-    let row = sqlx::query!(
-        r#"select now() as "now!", s.paused, coalesce(s.dry_until > now(), false) as "dry!",
-                  greatest(s.greatest_tag,
-                           coalesce((select tag from work where state = 'ready' order by tag, generation_id limit 1), 0)) as "virtual_now!",
-                  array(select id from generations where id = any($1)) as "existing!",
-                  k.account as "key_account!", k.key as "key!", k.fingerprint as "fingerprint!: Vec<Vec<u8>>", k.generation as "key_generation!",
-                  t.account as "tag_account!", t.tag as "tag!"
-           from scheduler s
-           cross join (
-               select coalesce(array_agg(i.account_id), '{}') as account, coalesce(array_agg(i.key), '{}') as key,
-                      coalesce(array_agg(i.fingerprint), '{}') as fingerprint, coalesce(array_agg(i.generation_id), '{}') as generation
-               from unnest($2::uuid[], $3::text[]) as wanted (account_id, key)
-               cross join lateral (
-                   select * from idempotency_keys where account_id = wanted.account_id and key = wanted.key limit 1) i
-               where i.created_at > now() - interval '24 hours' and exists (select from generations g where g.id = i.generation_id)) k
-           cross join (
-               select coalesce(array_agg(a.id), '{}') as account, coalesce(array_agg(l.tag), '{}') as tag
-               from unnest($4::uuid[]) as a (id)
-               cross join lateral (
-                   select max(tag) as tag from work where account_id = a.id and state in ('ready', 'backoff')) l
-               where l.tag is not null) t
-           where s.one"#,
-        &ids,
-        &key_accounts,
-        &keys,
-        accounts,
-    )
-    .fetch_one(connection)
-    .await?;
-    let mut used_keys = HashMap::with_capacity(row.key.len());
-    for (((account, key), fingerprint), generation) in
-        row.key_account.into_iter().zip(row.key).zip(row.fingerprint).zip(row.key_generation)
-    {
-        let fingerprint = fingerprint.try_into().map_err(|_| Failure::corrupt("a fingerprint that is not 32 bytes"))?;
-        let used = UsedKey { fingerprint, generation_id: GenerationId::from_uuid(generation) };
-        used_keys.insert((AccountId::from_uuid(account), key), used);
-    }
-    Ok(Seen {
-        now: row.now,
-        paused: row.paused,
-        dry: row.dry,
-        tags: row.tag_account.into_iter().map(AccountId::from_uuid).zip(row.tag.into_iter().map(Tag)).collect(),
-        read: Read {
-            accounts: HashMap::new(),
-            used_keys,
-            existing: row.existing.into_iter().map(GenerationId::from_uuid).collect::<HashSet<_>>(),
-            virtual_now: Tag(row.virtual_now),
-        },
-    })
+    (answers, writes)
 }
 
 /// The record as it will be written.
@@ -191,6 +244,8 @@ fn accepted(seen: &Seen, item: &Submission, acceptance: &Acceptance) -> Generati
 /// All that a batch writes, a column a list.
 #[derive(Default)]
 struct Writes<'a> {
+    /// The moment of acceptance: that of the snapshot in which it was decided.
+    now: Timestamp,
     ids: Vec<Uuid>,
     accounts: Vec<Uuid>,
     tiers: Vec<String>,
@@ -204,6 +259,8 @@ struct Writes<'a> {
     tags: Vec<i64>,
     shares: Vec<i32>,
     purses: Purses,
+    /// Beside each purse: which row of its account was read.
+    rows: Vec<String>,
     entries: Entries,
     key_accounts: Vec<Uuid>,
     keys: Vec<String>,
@@ -212,7 +269,7 @@ struct Writes<'a> {
 }
 
 impl<'a> Writes<'a> {
-    fn push(&mut self, now: Timestamp, item: &'a Submission, acceptance: &Acceptance) {
+    fn push(&mut self, item: &'a Submission, acceptance: &Acceptance) {
         self.ids.push(item.id.uuid());
         self.accounts.push(item.account_id.uuid());
         self.tiers.push(acceptance.tier.name().to_owned());
@@ -227,7 +284,7 @@ impl<'a> Writes<'a> {
         self.shares.push(integer(acceptance.share));
         for movement in &acceptance.movements {
             let of = matches!(movement.kind, domain::credits::EntryKind::Debit).then_some(item.id);
-            self.entries.push(now, item.account_id, of, *movement);
+            self.entries.push(self.now, item.account_id, of, *movement);
         }
         if let Some(key) = &item.idempotency {
             self.key_accounts.push(item.account_id.uuid());
@@ -237,36 +294,51 @@ impl<'a> Writes<'a> {
         }
     }
 
-    /// One statement. A key that is there already is over 24 hours old: a younger one was replayed.
-    async fn run(self, connection: &mut PgConnection) -> Result<(), Failure> {
+    /// One statement. `false`: an account is not the row that was read any more, and nothing was written. A key that is there already is over
+    /// 24 hours old: a younger one was replayed.
+    async fn run(self, connection: &mut PgConnection, failed: fn(sqlx::Error) -> Failure) -> Result<bool, Failure> {
+        if self.ids.is_empty() {
+            return Ok(true);
+        }
         let (purses, entries) = (self.purses, self.entries.in_order());
-        sqlx::query!(
-            r#"with accepted as materialized (
-                   select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::text[], $7::int[],
-                                        $8::timestamptz[], $9::uuid[], $10::text[], $11::bigint[], $12::int[])
+        let unchanged = sqlx::query_scalar!(
+            r#"with purses as materialized (
+                   select * from unnest($13::uuid[], $14::text[], $15::bigint[], $16::bigint[], $17::int[], $18::bigint[], $19::bigint[])
+                       as p (id, row, granted, purchased, month, granted_in_month, used)
+               ), locked as materialized (
+                   select a.id from accounts a join purses p on p.id = a.id
+                   where a.xmin::text = p.row order by a.id for no key update of a
+               ), unchanged as materialized (
+                   select from locked having count(*) = cardinality($13::uuid[])
+               ), accepted as materialized (
+                   select a.* from unchanged
+                   cross join unnest($1::uuid[], $2::uuid[], $3::text[], $4::jsonb[], $5::bigint[], $6::text[], $7::int[],
+                                     $8::timestamptz[], $9::uuid[], $10::text[], $11::bigint[], $12::int[])
                        as a (id, account_id, tier, request, cost, bucket, month, deadline, retry_of, trace, tag, share)
                ), records as (
                    insert into generations (id, account_id, tier, request, cost, bucket, month, created_at, cancel_after, retry_of, trace)
-                   select id, account_id, tier, request, cost, bucket, month, now(), deadline, retry_of, trace from accepted
+                   select id, account_id, tier, request, cost, bucket, month, $20, deadline, retry_of, trace from accepted
                ), live as (
                    insert into work (generation_id, account_id, tier, tag, share, run_after, deadline, created_at)
-                   select id, account_id, tier, tag, share, now(), deadline, now() from accepted
-               ), purses as (
+                   select id, account_id, tier, tag, share, $20, deadline, $20 from accepted
+               ), paid as (
                    update accounts a
                    set granted = p.granted, purchased = p.purchased, month = p.month, granted_in_month = p.granted_in_month, used = p.used
-                   from unnest($13::uuid[], $14::bigint[], $15::bigint[], $16::int[], $17::bigint[], $18::bigint[])
-                        as p (id, granted, purchased, month, granted_in_month, used)
+                   from unchanged cross join purses p
                    where a.id = p.id
                ), entries as (
                    insert into credit_entries (id, account_id, kind, bucket, amount, generation_id)
-                   select * from unnest($19::uuid[], $20::uuid[], $21::text[], $22::text[], $23::bigint[], $24::uuid[])
+                   select e.* from unchanged cross join unnest($21::uuid[], $22::uuid[], $23::text[], $24::text[], $25::bigint[], $26::uuid[]) as e
+               ), keys as (
+                   insert into idempotency_keys (account_id, key, fingerprint, generation_id, created_at)
+                   select k.account_id, k.key, k.fingerprint, k.generation_id, $20
+                   from unchanged
+                   cross join unnest($27::uuid[], $28::text[], $29::bytea[], $30::uuid[]) as k (account_id, key, fingerprint, generation_id)
+                   order by k.account_id, k.key
+                   on conflict (account_id, key) do update
+                   set fingerprint = excluded.fingerprint, generation_id = excluded.generation_id, created_at = excluded.created_at
                )
-               insert into idempotency_keys (account_id, key, fingerprint, generation_id, created_at)
-               select account_id, key, fingerprint, generation_id, now()
-               from unnest($25::uuid[], $26::text[], $27::bytea[], $28::uuid[]) as k (account_id, key, fingerprint, generation_id)
-               order by account_id, key
-               on conflict (account_id, key) do update
-               set fingerprint = excluded.fingerprint, generation_id = excluded.generation_id, created_at = excluded.created_at"#,
+               select exists (select from unchanged) as "unchanged!""#,
             &self.ids,
             &self.accounts,
             &self.tiers,
@@ -280,11 +352,13 @@ impl<'a> Writes<'a> {
             &self.tags,
             &self.shares,
             &purses.account,
+            &self.rows,
             &purses.granted,
             &purses.purchased,
             &purses.month,
             &purses.granted_in_month,
             &purses.used,
+            self.now,
             &entries.id,
             &entries.account,
             &entries.kind,
@@ -296,9 +370,10 @@ impl<'a> Writes<'a> {
             &self.fingerprints,
             &self.key_generations,
         )
-        .execute(connection)
-        .await?;
-        Ok(())
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+        Ok(unchanged)
     }
 }
 

@@ -30,9 +30,8 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
                              where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining and not s.paused)
                order by tag, generation_id limit cardinality($2::uuid[]) for update skip locked
            ), paired as materialized (
-               select d.generation_id, l.lease_id, l.token_id
-               from (select generation_id, row_number() over (order by tag, generation_id) as n from due) d
-               join unnest($2::uuid[], $3::uuid[]) with ordinality as l (lease_id, token_id, n) using (n)
+               select generation_id, ($2::uuid[])[n] as lease_id, ($3::uuid[])[n] as token_id
+               from (select generation_id, (row_number() over (order by tag, generation_id))::int as n from due) d
            )
            update work w
            set state = 'submitting', owner = $1, fence = w.fence + 1, attempts = w.attempts + 1, version = w.version + 1,

@@ -14,9 +14,13 @@ pub(super) async fn closed(ledger: &Ledger, worker: WorkerId, held: &[Held]) -> 
     let mut connection = ledger.connection().await?;
     sqlx::query!(
         r#"with locked as materialized (
-               select w.generation_id from work w join unnest($2::uuid[], $3::bigint[]) as a (generation_id, fence)
-                   on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner is not distinct from $1 and w.state = 'closing' order by w.generation_id for update of w
+               select a.generation_id
+               from (select * from unnest($2::uuid[], $3::bigint[]) as asked (generation_id, fence) order by generation_id
+                     limit cardinality($2::uuid[])) a
+               cross join lateral (
+                   select from work w
+                   where w.generation_id = a.generation_id and a.fence = w.fence and w.owner is not distinct from $1 and w.state = 'closing'
+                   limit 1 for update) w
            )
            delete from work w using locked l where w.generation_id = l.generation_id"#,
         worker.uuid(),

@@ -1,4 +1,8 @@
 //! The `Work` port, one use case a file. Every write compares owner and fence under the row's lock; rows are locked in id order.
+//!
+//! What a fenced write carries of a batch is joined once, where its rows are locked: joined again, a hundred would be compared with a hundred.
+//! The limits by `cardinality` leave nothing out. The planner takes a limit that it does not know for a small one, and so looks everything up by its key,
+//! also in a plan that it made while the table was small enough to be read as a whole.
 
 mod adopt;
 mod claim;
@@ -125,26 +129,34 @@ impl Repeats {
     }
 }
 
-/// What one fenced write of a batch did, as its row says.
+/// What one fenced write of a batch did, as its row says. A write that changed nothing has none.
 struct Outcome {
-    id: Uuid,
+    /// Its place in the batch, from 1.
+    n: i64,
     closing: bool,
     /// Of the row that was changed; none was, where these are absent.
     account_id: Option<Uuid>,
     version: Option<i32>,
 }
 
-impl From<Outcome> for Applied {
-    fn from(row: Outcome) -> Self {
-        match (row.account_id, row.version) {
-            (Some(account_id), Some(version)) => Self::Applied(Change {
-                id: GenerationId::from_uuid(row.id),
+/// One outcome for each of the batch, in order.
+fn applied(ids: &[Uuid], rows: Vec<Outcome>) -> Vec<Applied> {
+    let mut applied = vec![Applied::Stale; ids.len()];
+    for row in rows {
+        let place = usize::try_from(row.n - 1).ok();
+        let Some((place, id)) = place.and_then(|place| Some((applied.get_mut(place)?, ids.get(place)?))) else {
+            continue;
+        };
+        *place = match (row.account_id, row.version) {
+            (Some(account_id), Some(version)) => Applied::Applied(Change {
+                id: GenerationId::from_uuid(*id),
                 account_id: AccountId::from_uuid(account_id),
                 version: natural(version),
                 progress: None,
             }),
-            _ if row.closing => Self::Closing,
-            _ => Self::Stale,
-        }
+            _ if row.closing => Applied::Closing,
+            _ => Applied::Stale,
+        };
     }
+    applied
 }

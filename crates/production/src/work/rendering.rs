@@ -1,7 +1,7 @@
 //! The upstream accepted: the work is rendering under the upstream's id, and holds no slot. What was canceled meanwhile keeps that id too, so
 //! that whoever closes it can tell the upstream.
 
-use super::{Outcome, fenced, once};
+use super::{Outcome, applied, fenced, once};
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use domain::ids::WorkerId;
@@ -27,25 +27,28 @@ pub(super) async fn rendering(
                select * from unnest($2::uuid[], $3::bigint[], $4::text[], $5::uuid[], $6::uuid[]) with ordinality
                    as a (generation_id, fence, upstream_id, lease_id, token_id, n)
            ), locked as materialized (
-               select w.generation_id, w.state, a.n
-               from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner is not distinct from $1 and w.state in ('submitting', 'closing') order by w.generation_id for update of w
+               select w.generation_id, w.state, a.n, a.upstream_id, a.lease_id, a.token_id
+               from (select * from asked order by generation_id limit cardinality($2::uuid[])) a
+               cross join lateral (
+                   select * from work w
+                   where w.generation_id = a.generation_id and a.fence = w.fence and w.owner is not distinct from $1
+                     and w.state in ('submitting', 'closing')
+                   limit 1 for update) w
            ), moved as (
                update work w
-               set state = 'rendering', upstream_id = a.upstream_id, lease_id = a.lease_id, token_id = a.token_id, in_doubt = null,
+               set state = 'rendering', upstream_id = l.upstream_id, lease_id = l.lease_id, token_id = l.token_id, in_doubt = null,
                    rendering_at = now(), rendering_version = w.version + 1, version = w.version + 1
-               from locked l join asked a using (n)
+               from locked l
                where w.generation_id = l.generation_id and l.state = 'submitting'
-               returning a.n, w.account_id, w.version
+               returning l.n, w.account_id, w.version
            ), noted as (
-               update work w set upstream_id = a.upstream_id, lease_id = a.lease_id, token_id = a.token_id, in_doubt = null
-               from locked l join asked a using (n)
+               update work w set upstream_id = l.upstream_id, lease_id = l.lease_id, token_id = l.token_id, in_doubt = null
+               from locked l
                where w.generation_id = l.generation_id and l.state = 'closing'
            )
-           select a.generation_id as "id!", coalesce(l.state = 'closing', false) as "closing!",
-                  m.account_id as "account_id?", m.version as "version?"
-           from asked a left join locked l using (n) left join moved m using (n)
-           order by a.n"#,
+           select n as "n!", false as "closing!", account_id as "account_id?", version as "version?" from moved
+           union all
+           select n, true, null, null from locked where state = 'closing'"#,
         worker.uuid(),
         &ids,
         &fences,
@@ -56,6 +59,5 @@ pub(super) async fn rendering(
     .fetch_all(&mut *connection)
     .await
     .map_err(Failure::unconfirmed)?;
-    let outcomes: Vec<_> = rows.into_iter().map(Applied::from).collect();
-    Ok(repeats.spread(&outcomes))
+    Ok(repeats.spread(&applied(&ids, rows)))
 }

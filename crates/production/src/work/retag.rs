@@ -27,12 +27,14 @@ pub(crate) async fn retag(
                      where account_id = $1 and state in ('ready', 'backoff') and share <> $2
                      order by tag, generation_id limit $3) as next
            ), locked as materialized (
-               select w.generation_id from work w join chosen using (generation_id)
-               where w.state in ('ready', 'backoff') order by w.generation_id for no key update of w
+               select c.generation_id, c.n, c.first
+               from (select * from chosen order by generation_id) c
+               cross join lateral (
+                   select from work where generation_id = c.generation_id and state in ('ready', 'backoff') limit 1 for no key update) w
            ), tagged as (
-               update work w set tag = greatest(coalesce($4, c.first), 0) + c.n * $6, share = $2
-               from chosen c join locked using (generation_id)
-               where w.generation_id = c.generation_id
+               update work w set tag = greatest(coalesce($4, l.first), 0) + l.n * $6, share = $2
+               from locked l
+               where w.generation_id = l.generation_id
                returning w.tag
            )
            select max(tag) from tagged"#,

@@ -1,7 +1,7 @@
 //! The end of generations: record, work and history in one statement. A batch of successes is that statement alone and touches no account; failures
 //! are refunded in the same transaction.
 
-use super::{Outcome, fenced, once};
+use super::{Outcome, applied, fenced, once};
 use crate::books::{self, Refund};
 use crate::failure::Failure;
 use crate::ledger::{Ledger, commit};
@@ -60,29 +60,36 @@ async fn end(
                select * from unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::text[]) with ordinality
                    as a (generation_id, fence, upstream_id, status, output, error_code, error_message, n)
            ), locked as materialized (
-               select w.*, a.n from work w join asked a on a.generation_id = w.generation_id and a.fence = w.fence
-               where w.owner is not distinct from $1 order by w.generation_id for update of w
+               select w.generation_id, w.fence, w.tier, w.owner, w.token_id, w.state, w.attempts, w.version, w.claimed_at, w.created_at,
+                      w.started_at, w.rendering_at, w.started_version, w.rendering_version,
+                      a.n, coalesce(a.upstream_id, w.upstream_id) as upstream_id, a.status, a.output, a.error_code, a.error_message
+               from (select * from asked order by generation_id limit cardinality($2::uuid[])) a
+               cross join lateral (
+                   select * from work w where w.generation_id = a.generation_id and a.fence = w.fence and w.owner is not distinct from $1
+                   limit 1 for update) w
            ), ended as (
                update generations g
-               set status = a.status, output = a.output, error_code = a.error_code, error_message = a.error_message, attempts = l.attempts,
+               set status = l.status, output = l.output, error_code = l.error_code, error_message = l.error_message, attempts = l.attempts,
                    started_at = l.started_at, rendering_at = l.rendering_at, finished_at = now(), version = l.version + 1,
                    started_version = l.started_version, rendering_version = l.rendering_version
-               from locked l join asked a using (n)
+               from locked l
                where g.id = l.generation_id and g.status = 'open' and l.state in ('submitting', 'rendering')
-               returning a.n, g.id, g.account_id, g.version, g.status, g.bucket, g.month
+               returning l.n, g.id, g.account_id, g.version, g.status, g.bucket, g.month, g.error_message,
+                         l.fence, l.tier, l.owner, l.token_id, l.upstream_id, l.created_at, l.started_at, l.claimed_at
            ), gone as (
                delete from work w using ended e where w.generation_id = e.id
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, waited_seconds, started_at)
-               select l.generation_id, l.fence, l.tier, l.owner, l.token_id, coalesce(a.upstream_id, l.upstream_id), a.status,
-                      a.error_message, extract(epoch from l.started_at - l.created_at)::float8, l.claimed_at
-               from ended e join locked l using (n) join asked a using (n)
+               select id, fence, tier, owner, token_id, upstream_id, status, error_message,
+                      extract(epoch from started_at - created_at)::float8, claimed_at
+               from ended
                on conflict do nothing
            )
-           select a.generation_id as "id!", coalesce(l.state = 'closing', false) as "closing!", e.account_id as "account_id?",
-                  e.version as "version?", e.status as "status?", e.bucket as "bucket?", e.month as "month?"
-           from asked a left join locked l using (n) left join ended e using (n)
-           order by a.n"#,
+           select n as "n!", id as "id!", false as "closing!", account_id as "account_id?", version as "version?", status as "status?",
+                  bucket as "bucket?", month as "month?"
+           from ended
+           union all
+           select n, generation_id, true, null, null, null, null, null from locked where state = 'closing'"#,
         worker.uuid(),
         &ids,
         &fences,
@@ -95,7 +102,7 @@ async fn end(
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    let (mut applied, mut refunds) = (Vec::with_capacity(rows.len()), Vec::new());
+    let (mut outcomes, mut refunds) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in rows {
         let failed = row.status.as_deref() == Some(Status::Failed.name());
         if let (true, Some(account), Some(month), Some(bucket)) =
@@ -108,8 +115,7 @@ async fn end(
                 month: Month(month),
             });
         }
-        let outcome = Outcome { id: row.id, closing: row.closing, account_id: row.account_id, version: row.version };
-        applied.push(outcome.into());
+        outcomes.push(Outcome { n: row.n, closing: row.closing, account_id: row.account_id, version: row.version });
     }
-    Ok((applied, refunds))
+    Ok((applied(&ids, outcomes), refunds))
 }

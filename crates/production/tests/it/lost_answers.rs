@@ -21,7 +21,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// Before PostgreSQL: a commit goes through, its answer is eaten and the connection cut, as often as it was told to.
+/// Where the statement that accepts is known by.
+const ACCEPTS: &[u8] = b"insert into idempotency_keys";
+
+/// Before PostgreSQL: a statement that accepts goes through, and commits by itself; its answer is eaten and the connection cut, as often as it was
+/// told to.
 struct Eater {
     port: u16,
     left: Arc<AtomicUsize>,
@@ -47,11 +51,18 @@ impl Eater {
 
 async fn between(mut near: TcpStream, mut far: TcpStream, eats: Arc<AtomicUsize>) {
     let (mut asked, mut answered) = (vec![0; 65_536], vec![0; 65_536]);
+    let mut accepting: Option<Vec<u8>> = None;
     loop {
         tokio::select! {
             read = near.read(&mut asked) => {
                 let Ok(read @ 1..) = read else { return };
-                let commits = asked[..read].windows(7).any(|bytes| bytes == b"COMMIT\0");
+                let commits = match prepared(&asked[..read]) {
+                    Some(name) => {
+                        accepting = Some(name);
+                        false
+                    }
+                    None => accepting.as_ref().is_some_and(|name| is_bound(&asked[..read], name)),
+                };
                 if far.write_all(&asked[..read]).await.is_err() {
                     return;
                 }
@@ -70,6 +81,19 @@ async fn between(mut near: TcpStream, mut far: TcpStream, eats: Arc<AtomicUsize>
             }
         }
     }
+}
+
+/// `Parse` of the statement that accepts: what it is called from then on, its closing zero included.
+fn prepared(message: &[u8]) -> Option<Vec<u8>> {
+    let name = message.strip_prefix(b"P")?.get(4..)?;
+    let accepts = message.windows(ACCEPTS.len()).any(|bytes| bytes == ACCEPTS);
+    let end = name.iter().position(|byte| *byte == 0)?;
+    accepts.then(|| name[..=end].to_vec())
+}
+
+/// `Bind` of a statement: the empty name of a portal, then its own.
+fn is_bound(message: &[u8], name: &[u8]) -> bool {
+    message.first() == Some(&b'B') && message.get(6..).is_some_and(|rest| rest.starts_with(name))
 }
 
 async fn one(ledger: &Ledger, submission: &Submission) -> Result<Submitted, StoreError> {

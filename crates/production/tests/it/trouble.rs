@@ -79,15 +79,14 @@ async fn a_batch_that_lost_its_backends_is_accepted_and_charged_once_in_the_end(
 }
 
 #[tokio::test]
-async fn a_backend_that_dies_before_the_commit_leaves_nothing_and_the_call_is_repeated() {
+async fn a_backend_that_dies_while_it_writes_leaves_a_batch_in_doubt_that_is_charged_once() {
     let database = Database::fresh().await;
     let ledger = database.ledger().await;
     let at = ports(&ledger);
     let customer = at.customer(Tier::Pro).await;
     let (mut holder, mut beside) = (database.connection().await, database.connection().await);
     holder.execute("begin; select from accounts for update").await.unwrap();
-    let submission = customer.submission();
-    let batch = [submission];
+    let batch = [customer.submission()];
     let submitting = ledger.submit(&batch);
     let breaking = async {
         somebody_waits(&mut beside).await;
@@ -95,10 +94,49 @@ async fn a_backend_that_dies_before_the_commit_leaves_nothing_and_the_call_is_re
         terminate(&mut beside).await;
     };
     let (outcomes, ()) = tokio::join!(submitting, breaking);
-    assert!(matches!(outcomes.unwrap()[..], [Submitted::Accepted(_)]));
+    assert!(matches!(outcomes, Err(StoreError::InDoubt(_))), "{outcomes:?}");
+    // As a gateway does: the same batch with the same ids.
+    let outcomes = ledger.submit(&batch).await.unwrap();
+    assert!(matches!(outcomes[..], [Submitted::Accepted(_)]));
     assert_eq!(customer.credits().await, (49, 1, 1));
     at.assert_the_books_add_up().await;
     ledger.close().await;
+    database.drop().await;
+}
+
+/// Each decides by what it read, and whoever writes second finds that it was not true any more.
+#[tokio::test]
+async fn two_gateways_that_accept_for_the_same_accounts_spend_each_credit_once() {
+    const BALANCE: u32 = 150;
+    let database = Database::fresh().await;
+    let ledgers = [database.ledger().await, database.ledger().await];
+    let (one, two) = (ports(&ledgers[0]), ports(&ledgers[1]));
+    let customers = [one.customer_of(BALANCE.into()).await, one.customer_of(BALANCE.into()).await];
+    let submit_all = async |ledger: &production::Ledger, lane: u32| {
+        let mut accepted = 0;
+        for round in 0..30 {
+            // Six of each; every third key is used by all lanes of both gateways.
+            let key = |n: u32| if n % 3 == 0 { format!("all {round} {n}") } else { format!("{lane} {round} {n}") };
+            let batch: Vec<_> = (0..12).map(|n| customers[n as usize % 2].submission_with_key(&key(n), 1)).collect();
+            let outcomes = ledger.submit(&batch).await.unwrap();
+            accepted += outcomes.iter().filter(|outcome| matches!(outcome, Submitted::Accepted(_))).count();
+            assert!(outcomes.iter().all(|outcome| matches!(
+                outcome,
+                Submitted::Accepted(_) | Submitted::Replayed(_) | Submitted::CreditsExhausted
+            )));
+        }
+        accepted
+    };
+    let lanes = (0..4).map(|lane| submit_all(&ledgers[lane as usize % 2], lane));
+    let accepted: usize = join_all(lanes).await.into_iter().sum();
+    assert_eq!(accepted, 2 * BALANCE as usize);
+    for customer in &customers {
+        assert_eq!(customer.credits().await, (0, BALANCE.into(), BALANCE.into()));
+    }
+    two.assert_the_books_add_up().await;
+    for ledger in &ledgers {
+        ledger.close().await;
+    }
     database.drop().await;
 }
 
