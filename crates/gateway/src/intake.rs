@@ -1,7 +1,8 @@
 //! Submissions in: those that arrive while a commit is under way are committed together by the next. No timer, no wait when idle.
 //!
-//! An account's submissions go down one of two lanes, and a lane commits one batch at a time: two batches in flight never wait for each other's
-//! accounts, and an account that somebody holds locked stops at most one of them. A batch that fails is split, so one bad item never fails a neighbour, nor one account that somebody
+//! An account's submissions go down one of two lanes, and a lane commits one batch at a time: two batches in flight never meet in an
+//! account, and an account that somebody holds locked stops at most one of them. The lanes take turns as long as commits are quick: what a
+//! statement costs for itself, large batches share. A batch that fails is split, so one bad item never fails a neighbour, nor one account that somebody
 //! holds up another. A commit in doubt runs again with the same ids until the items' deadline; what surely changed nothing is refused
 //! within about two seconds. After a commit the workers are rung, and nobody waits for that.
 
@@ -14,13 +15,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
 const LANES: usize = 2;
 /// In each lane.
 const WAITING_MOST: usize = 2_048;
+/// How long a lane leaves the other its turn: longer than most commits, so that it waits in vain for a slow one alone.
+const TURN_LONGEST: Duration = Duration::from_millis(10);
 const BATCH_MOST: usize = 128;
 const BATCH_BYTES: usize = 1024 * 1024;
 /// A submission is answered by then, one way or another.
@@ -67,9 +70,10 @@ impl Intake {
     pub(crate) fn start(generations: &Arc<dyn Generations>, ringer: &Arc<Ringer>, tasks: &TaskTracker) -> Self {
         // Whether the last call of the store said that it takes nothing.
         let unwell = Arc::new(AtomicBool::new(false));
+        let turns = Arc::new(Semaphore::new(1));
         let lanes = std::array::from_fn(|_| {
             let (items, waiting) = mpsc::channel(WAITING_MOST);
-            tasks.spawn(run(waiting, generations.clone(), ringer.clone(), unwell.clone()));
+            tasks.spawn(run(waiting, generations.clone(), ringer.clone(), unwell.clone(), turns.clone()));
             items
         });
         Self { lanes }
@@ -101,8 +105,11 @@ async fn run(
     generations: Arc<dyn Generations>,
     ringer: Arc<Ringer>,
     unwell: Arc<AtomicBool>,
+    turns: Arc<Semaphore>,
 ) {
     while let Some(first) = waiting.recv().await {
+        // Held until the commit is over; what arrives until it is given makes the batch.
+        let _turn = timeout(TURN_LONGEST, turns.acquire()).await;
         let mut bytes = first.bytes;
         let mut items = vec![first];
         while items.len() < BATCH_MOST && bytes < BATCH_BYTES {
@@ -137,8 +144,8 @@ async fn commit(generations: &dyn Generations, ringer: &Ringer, unwell: &AtomicB
         let failed = match called {
             Ok(Ok(outcomes)) if outcomes.len() == part.answers.len() => {
                 unwell.store(false, Ordering::Relaxed);
-                if let Some(trace) = part.answer(outcomes) {
-                    ringer.work(trace);
+                if let Some((count, trace)) = part.answer(outcomes) {
+                    ringer.work(count, trace);
                 }
                 continue;
             }
@@ -205,11 +212,13 @@ impl Batch {
         }
     }
 
-    /// The trace of the first that was accepted; `None` where none was. An answer that nobody waits for any more is dropped: what it says is in
-    /// the ledger.
-    fn answer(mut self, outcomes: Vec<Submitted>) -> Option<Option<String>> {
-        let accepted = outcomes.iter().position(|outcome| matches!(outcome, Submitted::Accepted(_)));
-        let accepted = accepted.and_then(|place| self.submissions.get_mut(place)).map(|item| item.trace.take());
+    /// How many were accepted, and the trace of the first; `None` where none was. An answer that nobody waits for any more is dropped: what it
+    /// says is in the ledger.
+    fn answer(mut self, outcomes: Vec<Submitted>) -> Option<(usize, Option<String>)> {
+        let is_accepted = |outcome: &Submitted| matches!(outcome, Submitted::Accepted(_));
+        let count = outcomes.iter().filter(|outcome| is_accepted(outcome)).count();
+        let first = outcomes.iter().position(is_accepted);
+        let accepted = first.and_then(|place| self.submissions.get_mut(place)).map(|item| (count, item.trace.take()));
         for (answer, outcome) in self.answers.into_iter().zip(outcomes) {
             let _ = answer.send(Ok(outcome));
         }

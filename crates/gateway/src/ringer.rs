@@ -1,4 +1,5 @@
-//! Rings out: one publish in flight, and what arrives meanwhile shares the next. Nobody waits for it.
+//! Rings out: one publish in flight, and what arrives meanwhile shares the next. Nobody waits for it. In a flood the next ring to workers
+//! rests a little: they are awake, and each ring costs the broker as much as several acceptances cost the ledger.
 //!
 //! A ring that fails is logged and counted; the workers' unrung claims and the gateways' re-reads find what it spoke of.
 
@@ -11,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -21,11 +22,31 @@ const RING_MOST: usize = 500;
 /// Beyond it the oldest are dropped: whoever listens re-reads within seconds anyway.
 const PENDING_MOST: usize = 10_000;
 const SENT_WITHIN: Duration = Duration::from_secs(5);
+/// The more a ring to workers stood for, the longer the next one rests: so long for each, and no longer than that. What is less than a timer's
+/// tick is no rest: below a few hundred acceptances a second every ring goes out at once.
+const REST_EACH: Duration = Duration::from_micros(250);
+const REST_LONGEST: Duration = Duration::from_millis(10);
+const TICK: Duration = Duration::from_millis(1);
+
+/// There is work.
+#[derive(Default)]
+struct Work {
+    /// How much.
+    count: u32,
+    /// Whose trace the ring belongs to: of all that share it the first.
+    trace: Option<String>,
+}
+
+impl Work {
+    fn rest(&self) -> Duration {
+        let rest = REST_EACH.saturating_mul(self.count).min(REST_LONGEST);
+        if rest < TICK { Duration::ZERO } else { rest }
+    }
+}
 
 #[derive(Default)]
 struct Pending {
-    /// There is work; and whose trace the ring belongs to, of all that share it the first.
-    work: Option<Option<String>>,
+    work: Option<Work>,
     changes: VecDeque<Change>,
     notices: VecDeque<Notice>,
 }
@@ -46,8 +67,13 @@ impl Ringer {
         self.wake.notify_one();
     }
 
-    pub(crate) fn work(&self, trace: Option<String>) {
-        self.add(|pending| pending.work = Some(pending.work.take().flatten().or(trace)));
+    /// `count`: how much came together.
+    pub(crate) fn work(&self, count: usize, trace: Option<String>) {
+        self.add(|pending| {
+            let work = pending.work.get_or_insert_default();
+            work.count = work.count.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+            work.trace = work.trace.take().or(trace);
+        });
     }
 
     pub(crate) fn changed(&self, change: Change) {
@@ -58,29 +84,39 @@ impl Ringer {
         self.add(|pending| push(&mut pending.notices, notice));
     }
 
-    fn take(&self) -> Pending {
+    /// What is to be sent, and whether there is work that rests.
+    fn take(&self, rested: bool) -> (Pending, bool) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = pending.changes.len().min(RING_MOST);
         let notices = pending.notices.len().min(RING_MOST);
-        Pending {
-            work: std::mem::take(&mut pending.work),
+        let taken = Pending {
+            work: if rested { pending.work.take() } else { None },
             changes: pending.changes.drain(..changes).collect(),
             notices: pending.notices.drain(..notices).collect(),
-        }
+        };
+        (taken, pending.work.is_some())
     }
 
     /// Rings until it is told to stop; what is pending then goes out first.
     pub(crate) async fn run(self: Arc<Self>, doorbell: Arc<dyn Doorbell>, stop: CancellationToken) {
+        let mut rested = Instant::now();
         loop {
-            let Pending { work, changes, notices } = self.take();
+            let stopping = stop.is_cancelled();
+            let (Pending { work, changes, notices }, rests) = self.take(stopping || Instant::now() >= rested);
             if work.is_none() && changes.is_empty() && notices.is_empty() {
-                tokio::select! {
-                    () = self.wake.notified() => continue,
-                    () = stop.cancelled() => return,
+                if stopping {
+                    return;
                 }
+                tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = sleep_until(rested), if rests => {}
+                    () = stop.cancelled() => {}
+                }
+                continue;
             }
-            if let Some(trace) = work {
-                self.ring_workers(doorbell.as_ref(), trace).await;
+            if let Some(work) = work {
+                rested = Instant::now() + work.rest();
+                self.ring_workers(doorbell.as_ref(), work.trace).await;
             }
             if !notices.is_empty() {
                 let notices = Vec::from(notices);

@@ -112,7 +112,7 @@ async fn set_paused(
     let after = |_: &Outcome| {
         core.queue_changed();
         if !paused {
-            core.ringer.work(None);
+            core.ringer.work(1, None);
         }
     };
     change.order(Order::Pause(paused), None, show, after).await
