@@ -49,6 +49,13 @@ async fn tier_key(settings: &Settings, backends: &Backends, tier: Tier) -> anyho
     let hash = key.hash(pepper);
     let accounts = &backends.accounts;
     if accounts.authenticate(&hash).await?.is_none() {
+        if let Some(known) = accounts.keys(account).await?.into_iter().find(|known| known.id == id) {
+            let why = match known.revoked_at {
+                Some(_) => "was revoked",
+                None => "is on record under another API_KEY_PEPPER: set that one again",
+            };
+            bail!("{why}; for a new key, delete secrets/{name}");
+        }
         if accounts.show(account).await?.is_none() {
             let name = format!("{} (local)", tier.name());
             let new = NewAccount { id: account, name, email: None, tier, overrides: Overrides::default() };

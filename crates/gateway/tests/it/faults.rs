@@ -44,6 +44,16 @@ pub(crate) struct FaultyGenerations {
     pub(crate) largest_batch: AtomicUsize,
     pub(crate) reached: Notify,
     pub(crate) let_go: Notify,
+    /// A call is held, and nobody has given it up.
+    pub(crate) holding: AtomicBool,
+}
+
+struct Holding<'a>(&'a AtomicBool);
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
 }
 
 impl FaultyGenerations {
@@ -56,6 +66,7 @@ impl FaultyGenerations {
             largest_batch: AtomicUsize::new(0),
             reached: Notify::new(),
             let_go: Notify::new(),
+            holding: AtomicBool::new(false),
         }
     }
 
@@ -94,8 +105,11 @@ impl Generations for FaultyGenerations {
             Some(Fault::Lost) => Err(StoreError::InDoubt("the connection broke".into())),
             Some(Fault::Unavailable) => Err(StoreError::Unavailable("down".into())),
             Some(Fault::Held) => {
+                self.holding.store(true, Ordering::SeqCst);
+                let held = Holding(&self.holding);
                 self.reached.notify_one();
                 self.let_go.notified().await;
+                drop(held);
                 self.inner.submit(batch).await
             }
             Some(Fault::Panics) | None => self.inner.submit(batch).await,

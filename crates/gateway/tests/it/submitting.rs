@@ -7,7 +7,9 @@ use domain::ids::GenerationId;
 use domain::ports::generations::Scope;
 use domain::ports::{Accounts, Generations};
 use domain::tier::Tier;
+use futures::StreamExt;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -112,6 +114,29 @@ async fn the_same_key_at_once_is_in_progress_and_charged_once() {
     let answers = join_all((0..20).map(|_| with_key(&customer, "k2", "rain"))).await;
     assert!(answers.iter().all(|answer| [202, 409].contains(&answer.status.as_u16())));
     assert_eq!(customer.get("/v1/account").await.body["credits"]["reserved"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_commit_hangs_holds_up_no_account_of_the_other_lane() {
+    let app = App::start().await;
+    let first = of_credits(&app, 10).await;
+    // Accounts go down two lanes, by chance: one of sixty-four others goes down the other.
+    let mut others = Vec::new();
+    for _ in 0..64 {
+        others.push(of_credits(&app, 1).await);
+    }
+    app.generations.fail(Fault::Held, 1);
+    let held = first.submit("rain");
+    let meanwhile = async {
+        app.generations.reached.notified().await;
+        let waiting: FuturesUnordered<_> = others.iter().map(|other| other.submit("snow")).collect();
+        let accepted: Vec<_> = waiting.take(1).collect().await;
+        accepted[0].is(202);
+        assert!(app.generations.holding.load(Ordering::SeqCst), "nobody had to wait until it was given up");
+        app.generations.let_go.notify_one();
+    };
+    let (held, ()) = tokio::join!(held, meanwhile);
+    held.is(202);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,6 +74,27 @@ fn what_it_prints_works_when_pasted_and_is_the_same_after_a_restart() {
 }
 
 #[test]
+fn another_pepper_on_an_old_folder_is_named_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Running::start("son1k", folder.path(), &SETTINGS, &["up"]);
+    first.until("ready ");
+    let (keys, _) = greeting(&first);
+    first.signal("-TERM");
+    assert_eq!(first.end().0, Some(0));
+
+    let mut changed = SETTINGS.to_vec();
+    changed.push(("API_KEY_PEPPER", "another pepper than the one that was made here"));
+    let refused = output("son1k", folder.path(), &changed, &["up"]);
+    let errors = String::from_utf8(refused.stderr).unwrap();
+    assert!(errors.contains("API_KEY_PEPPER") && errors.contains("secrets/customer_free"), "{errors}");
+    assert_eq!(refused.status.code(), Some(1));
+
+    let mut again = Running::start("son1k", folder.path(), &SETTINGS, &["up"]);
+    again.until("ready ");
+    assert_eq!(greeting(&again).0, keys);
+}
+
+#[test]
 fn one_process_a_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Running::start("son1k", folder.path(), &SETTINGS, &["up"]);
