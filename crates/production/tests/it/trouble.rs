@@ -116,7 +116,8 @@ async fn two_gateways_that_accept_for_the_same_accounts_spend_each_credit_once()
         let mut accepted = 0;
         for round in 0..30 {
             // Six of each; every third key is used by all lanes of both gateways.
-            let key = |n: u32| if n % 3 == 0 { format!("all {round} {n}") } else { format!("{lane} {round} {n}") };
+            let key =
+                |n: u32| if n.is_multiple_of(3) { format!("all {round} {n}") } else { format!("{lane} {round} {n}") };
             let batch: Vec<_> = (0..12).map(|n| customers[n as usize % 2].submission_with_key(&key(n), 1)).collect();
             let outcomes = ledger.submit(&batch).await.unwrap();
             accepted += outcomes.iter().filter(|outcome| matches!(outcome, Submitted::Accepted(_))).count();
