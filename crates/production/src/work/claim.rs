@@ -30,8 +30,11 @@ pub(super) async fn claim(ledger: &Ledger, worker: WorkerId, leases: &[LeaseRef]
                              where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining and not s.paused)
                order by tag, generation_id limit cardinality($2::uuid[]) for update skip locked
            ), paired as materialized (
-               select generation_id, ($2::uuid[])[n] as lease_id, ($3::uuid[])[n] as token_id
-               from (select generation_id, (row_number() over (order by tag, generation_id))::int as n from due) d
+               select p.generation_id, p.lease_id, p.token_id
+               from (select array_agg(generation_id order by tag, generation_id) as ids from due) d
+               cross join lateral unnest(d.ids, $2::uuid[], $3::uuid[]) as p (generation_id, lease_id, token_id)
+               where p.generation_id is not null
+               limit cardinality($2::uuid[])
            )
            update work w
            set state = 'submitting', owner = $1, fence = w.fence + 1, attempts = w.attempts + 1, version = w.version + 1,

@@ -168,9 +168,9 @@ async fn a_plan_that_was_made_while_the_tables_were_empty_holds_in_a_flood() {
     database.drop().await;
 }
 
-/// Those that compare owner and fence.
+/// Those that compare owner and fence, and the claim, which makes them.
 fn is_a_fenced_write(statement: &Statement) -> bool {
-    statement.sql.contains("a.fence = w.fence")
+    ["a.fence = w.fence", "set state = 'submitting', owner = $1"].iter().any(|text| statement.sql.contains(text))
 }
 
 #[tokio::test]
@@ -190,8 +190,8 @@ async fn no_statement_needs_to_read_a_growing_table_from_end_to_end() {
             assert!(!reads_all_that_is_held(&plan) && probes_by_key(&plan), "{}\n{plan}", statement.sql);
         }
     }
-    // Accepted upstream, put back, settled, closed.
-    assert_eq!(fenced, 4);
+    // Claimed, accepted upstream, put back, settled, closed.
+    assert_eq!(fenced, 5);
     drop(connection);
     database.drop().await;
 }
@@ -203,10 +203,17 @@ async fn the_claim_goes_by_its_own_index_and_probes_the_rest_by_key() {
     let claims: Vec<_> =
         statements().into_iter().filter(|statement| statement.sql.contains("set state = 'submitting'")).collect();
     assert_eq!(claims.len(), 1);
-    for kind in ["generic", "custom"] {
+    // As it is, and as the planner sees it with a million waiting: what it expects of a limit that it does not know grows with the table.
+    for (kind, grown) in [("generic", false), ("custom", false), ("generic", true)] {
+        if grown {
+            connection
+                .execute("update pg_class set reltuples = 1000000 where relname in ('work', 'generations')")
+                .await
+                .unwrap();
+        }
         let plan = plan(&mut connection, &claims[0], kind).await;
         assert!(plan.contains("Index Scan using work_ready on work"), "{kind}:\n{plan}");
-        assert!(plan.contains("Index Scan using work_pkey on work"), "{kind}:\n{plan}");
+        assert!(probes_by_key(&plan), "{kind}:\n{plan}");
         assert!(plan.contains("Index Scan using generations_pkey on generations"), "{kind}:\n{plan}");
         assert!(!reads_from_end_to_end(&plan) && !plan.contains("Sort Key: work.tag"), "{kind}:\n{plan}");
     }
