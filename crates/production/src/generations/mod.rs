@@ -4,6 +4,7 @@ mod attempts;
 pub(crate) mod cancel;
 mod end;
 mod list;
+mod look;
 mod place;
 pub(crate) mod queue;
 mod retain;
