@@ -1,4 +1,4 @@
-//! Submissions in: those that arrive while a commit is under way are committed together by the next. No timer, no wait when idle.
+//! Submissions in: those that arrive while a commit is under way are committed together by the next. No wait when idle.
 //!
 //! An account's submissions go down one of two lanes, and a lane commits one batch at a time: two batches in flight never meet in an
 //! account, and an account that somebody holds locked stops at most one of them. The lanes take turns as long as commits are quick: what a
