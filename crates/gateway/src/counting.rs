@@ -69,6 +69,8 @@ mod tests {
         let counts: Vec<_> = std::iter::from_fn(|| counting.begin()).take(100).collect();
         assert_eq!(counts.len(), AT_ONCE);
         drop(counts);
+        // However long they were held.
+        counting.ahead(Instant::now() + Duration::from_secs(60), Duration::ZERO);
         assert!(counting.begin().is_some());
     }
 

@@ -114,12 +114,18 @@ pub(crate) fn options(url: &SecretString) -> Result<PgConnectOptions, ConnectErr
 impl Ledger {
     /// Connects, and refuses a server or a schema that this binary cannot work with.
     pub async fn connect(settings: Settings) -> Result<Arc<Self>, ConnectError> {
+        Self::configured(settings, ACQUIRE_WITHIN).await
+    }
+
+    /// As [`Ledger::connect`], with what a call may wait for a free connection.
+    pub async fn configured(settings: Settings, acquire_within: Duration) -> Result<Arc<Self>, ConnectError> {
         let options = options(&settings.database_url)?.options(SERVER_BOUNDS).options(PLANNED);
         let out_of_reach = |error: sqlx::Error| ConnectError::Unreachable(error.to_string());
         let suspicion = Suspicion::default();
         let renewals =
             pool_options(0, 1, &suspicion).acquire_timeout(LEASE_ACQUIRE_WITHIN).connect_lazy_with(options.clone());
         let pool = pool_options(settings.pool_min, settings.pool_max.max(1), &suspicion)
+            .acquire_timeout(acquire_within)
             .connect_with(options)
             .await
             .map_err(out_of_reach)?;

@@ -231,6 +231,8 @@ async fn a_platform_that_is_down_holds_everything_and_says_so() {
     world.decided(|standing| standing.inputs.current == 3).await;
     assert_eq!(replica.probe.check().await, Ok(()));
     platform.down.store(true, Ordering::SeqCst);
+    // A round may have asked it before.
+    world.decided(|standing| standing.failure.is_some()).await;
     flood(&world, 500).await;
     let held = world.decided(|standing| standing.inputs.observed.due == 500 && standing.failure.is_some()).await;
     assert_eq!((held.decision.desired, held.decision.rule, held.inputs.current), (3, Rule::NoData, 3));

@@ -97,7 +97,7 @@ async fn a_dependency_that_says_nothing_is_out_after_a_second() {
         let asked = Instant::now();
         let (status, body) = get(address, "/readyz").await;
         assert_eq!(status, 503);
-        assert!(body.contains("no answer within 1 s") && asked.elapsed() < Duration::from_secs(3), "{body}");
+        assert!(body.contains("no answer within 1 s") && asked.elapsed() < Duration::from_secs(10), "{body}");
     })
     .await;
 }

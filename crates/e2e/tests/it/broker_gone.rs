@@ -8,8 +8,10 @@ async fn says(app: &TestApp, status: &str) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     until(&format!("/readyz says {status}"), Duration::from_secs(30), async || {
         let answer = http.get(format!("{}/readyz", app.url)).send().await.unwrap();
-        assert_eq!(answer.status(), reqwest::StatusCode::OK);
+        let ready = answer.status().is_success();
         let said: serde_json::Value = answer.json().await.unwrap();
+        // Never for want of its broker; a ledger that a busy machine keeps waiting is another matter.
+        assert!(ready || said["checks"]["ledger"]["status"] == "unavailable", "{said}");
         (said["status"] == status).then_some(())
     })
     .await;

@@ -20,7 +20,9 @@ async fn heard(app: &mut TestApp, mode: Mode) -> f64 {
 }
 
 async fn callbacks_ring_the_worker_and_forgers_nobody(mode: Mode) {
-    let mut app = TestApp::in_mode(mode).with_shared_secrets().called_back().start().await;
+    // Nobody looks before a render's end: a callback is up to a second sooner than the look.
+    let app = TestApp::in_mode(mode).with_shared_secrets().called_back().setting("RENDER_POLL_LONGEST", &10_000);
+    let mut app = app.start().await;
     app.upstream
         .behaves(json!({"render_seconds": {"min": 5, "max": 5}, "fail": [
             {"kind": "lost_callback", "probability": 1, "match": "unheard"},

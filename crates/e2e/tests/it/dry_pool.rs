@@ -17,7 +17,8 @@ async fn tells(app: &mut TestApp, event: &str) {
 }
 
 async fn with_none_usable_generations_wait_and_none_fails(mode: Mode) {
-    let mut app = TestApp::in_mode(mode).start().await;
+    // No probe finds credit meanwhile: it would bring each token back for a trial.
+    let mut app = TestApp::in_mode(mode).setting("HEALTH_CHECK_INTERVAL", &3_600_000).start().await;
     let renders = json!({"min": 0.1, "max": 0.2});
     app.upstream
         .behaves(json!({"render_seconds": renders, "fail": [{"kind": "out_of_credit", "probability": 1}]}))
@@ -39,7 +40,10 @@ async fn with_none_usable_generations_wait_and_none_fails(mode: Mode) {
         (told.as_deref() == Some("upstream_tokens")).then_some(())
     })
     .await;
-    assert_eq!(app.operator.queue().await.waiting, 80);
+    until("all of them wait", Duration::from_secs(20), async || {
+        (app.operator.queue().await.waiting == 80).then_some(())
+    })
+    .await;
     assert_eq!(customer.lists(Some(Status::Queued)).await.len(), 80, "each waits, none has failed");
 
     // Topped up, and the operator says so: each token comes back through its trial.

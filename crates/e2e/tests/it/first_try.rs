@@ -20,7 +20,7 @@ fn is_a_song(path: &Path) {
 async fn the_demo_ends_with_the_path_of_a_song() {
     let folder = tempfile::tempdir().unwrap();
     let arguments = ["son1k", "demo", "lofi beat to study to"];
-    let output = run_to_end(&arguments, &nothing_configured(), folder.path(), Duration::from_secs(30)).await;
+    let output = run_to_end(&arguments, &nothing_configured(), folder.path(), Duration::from_secs(60)).await;
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
     let path = Path::new(said.lines().last().unwrap());

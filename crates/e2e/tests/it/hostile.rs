@@ -1,4 +1,4 @@
-//! What nobody well-meaning sends: each of more than 500 hostile requests gets the same status and code in both modes, none a 5xx, each within 2 s.
+//! What nobody well-meaning sends: each of more than 500 hostile requests gets the same status and code in both modes, none a 5xx, each within 4 s.
 
 mod bodies;
 mod heads;
@@ -11,10 +11,14 @@ use request::{Cast, MARK, Request};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::error::Elapsed;
 
-const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// Well before a gateway gives up on a head (5 s) or a body (8 s) that does not come.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 const AT_LEAST: usize = 500;
 const AT_ONCE: usize = 8;
+/// `Retry-After` of such an answer.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// All of them. None needs what another leaves behind, so that their order does not matter.
 fn requests() -> Vec<Request> {
@@ -69,13 +73,22 @@ async fn cast(app: &TestApp) -> Cast {
     }
 }
 
+/// The answer; asked for again where the service says that it cannot tell now, as the contract has it. A request that makes it say so is told so every time.
+async fn answer(authority: &str, bytes: &[u8]) -> Result<Option<RawAnswer>, Elapsed> {
+    for _ in 0..4 {
+        let answer = RawAnswer::to(authority, bytes, ANSWERED_WITHIN).await?;
+        if answer.as_ref().is_none_or(|answer| answer.json()["code"] != "unavailable") {
+            return Ok(answer);
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+    RawAnswer::to(authority, bytes, ANSWERED_WITHIN).await
+}
+
 /// Sends one to both; answers what the two said, and what is wrong with that.
 async fn judge(request: &Request, here: &Cast, there: &Cast) -> (String, Vec<String>) {
     let (bytes_here, bytes_there) = (request.bytes(here), request.bytes(there));
-    let (one, other) = tokio::join!(
-        RawAnswer::to(&here.authority, &bytes_here, ANSWERED_WITHIN),
-        RawAnswer::to(&there.authority, &bytes_there, ANSWERED_WITHIN),
-    );
+    let (one, other) = tokio::join!(answer(&here.authority, &bytes_here), answer(&there.authority, &bytes_there),);
     let name = &request.name;
     let (Ok(one), Ok(other)) = (one, other) else {
         return ("none".to_owned(), vec![format!("{name}: no answer within {ANSWERED_WITHIN:?}")]);

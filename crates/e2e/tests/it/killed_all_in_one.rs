@@ -40,7 +40,11 @@ async fn all_200_succeed_and_what_renders_is_not_submitted_again() {
     for id in &rendering {
         assert_eq!(submissions[&id.to_string()], 1, "{id} was rendering and must not be submitted again");
     }
-    assert!(twice.len() <= SLOTS, "only those that were being submitted may be submitted again: {twice:?}");
+    // A slot is free once the upstream has answered; that it renders may be on its way to the disk then.
+    assert!(
+        twice.len() <= 2 * SLOTS,
+        "only what was being submitted or written down may be submitted again: {twice:?}"
+    );
     app.operator.proves_the_books().await;
     app.stops().await;
 }

@@ -49,15 +49,16 @@ async fn pause(micros: i64) {
 /// A cancel, as a customer of a machine with much to do asks for it: again when it is told that the ledger does not answer. What such a cancel had done
 /// all the same, the next one is told. Says whether there was one before.
 async fn asked_again(customer: &Customer, id: GenerationId) -> (Result<Generation, ClientError>, bool) {
+    let client = customer.client.clone().with_retries(Retries::NONE);
     for tried in 0..20 {
-        match customer.client.cancel(id).await {
+        match client.cancel(id).await {
             Err(ClientError::Refused(problem)) if problem.status == 503 => {
                 tokio::time::sleep(problem.retry_after.unwrap_or(Duration::from_millis(250))).await;
             }
             answer => return (answer, tried > 0),
         }
     }
-    (customer.client.cancel(id).await, true)
+    (client.cancel(id).await, true)
 }
 
 /// Cancels one about when it completes; answers how the cancel says that it ended.
@@ -146,8 +147,7 @@ async fn one_end_each(mode: Mode) {
     }
     let submitting = async {
         let submit = |number: usize| {
-            // Told that nothing was charged, a customer asks again.
-            let client = gateways[number % gateways.len()].client.clone().with_retries(Retries::default());
+            let client = gateways[number % gateways.len()].client.clone();
             let submission = Submission::of("to be canceled at its end");
             async move { (number, client.submit(&submission).await.unwrap().generation.id) }
         };

@@ -33,7 +33,7 @@ async fn each_stops_the_process_with_one_line_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, settings, named) in ROWS {
         let environment: Environment = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        let output = run_to_end(arguments, &environment, folder.path(), Duration::from_secs(5)).await;
+        let output = run_to_end(arguments, &environment, folder.path(), Duration::from_secs(20)).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{arguments:?} {settings:?}");
         assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?} {settings:?} said:\n{said}");
@@ -47,7 +47,7 @@ async fn a_secret_that_is_wrong_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ADMIN_API_KEY", "API_KEY_PEPPER", "INTERNAL_AUTH_SECRET", "TOKEN_ENCRYPTION_KEYS"] {
         let environment = Environment::from([(name, "hunter2".to_owned())]);
-        let output = run_to_end(&["son1k", "up"], &environment, folder.path(), Duration::from_secs(5)).await;
+        let output = run_to_end(&["son1k", "up"], &environment, folder.path(), Duration::from_secs(20)).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && said.contains(name) && !said.contains("hunter2"), "{name}: {said}");
     }

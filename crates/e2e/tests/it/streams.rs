@@ -128,9 +128,9 @@ async fn an_event_reaches_all(mode: Mode) {
 
     // Told at another gateway, where there is one. That it is answered at all: no stream holds a connection of the store.
     let elsewhere = customer.at(app.urls.last().unwrap());
-    let told = Instant::now();
     let canceled = join_all(ids.iter().map(|id| elsewhere.client.cancel(*id))).await;
     assert!(canceled.iter().all(Result::is_ok), "{canceled:?}");
+    let told = Instant::now();
     let heard = tokio::time::timeout(Duration::from_secs(60), readers.join_all()).await.unwrap();
     let slowest = heard.into_iter().map(|at| at.duration_since(told)).max().unwrap();
     report(&format!("{mode:?}: the last of them heard after {slowest:?}; resident {} MiB", resident(gateway)));

@@ -44,7 +44,7 @@ async fn a_rendering_one_ends_and_its_worker_is_told() {
         }
         panic!("the doorbell ended");
     };
-    tokio::time::timeout(Duration::from_secs(2), told).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
     // The completion that comes later loses.
     let late = worker.try_settle(claimed.held, Ok(conformance::fixture::an_output())).await;
     assert_eq!(late, domain::ports::work::Applied::Closing);

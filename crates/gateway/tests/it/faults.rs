@@ -253,7 +253,7 @@ impl RateLimiter for FaultyLimiter {
     }
 
     fn is_alone(&self) -> bool {
-        self.alone.load(Ordering::SeqCst)
+        self.alone.load(Ordering::SeqCst) || self.down.load(Ordering::SeqCst)
     }
 
     async fn check(&self, account: AccountId, limit: u32) -> Result<RateDecision, LimiterError> {

@@ -49,7 +49,7 @@ pub struct RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Starts whether Redis is up or not: it is tried for a second, and from then on by each check. A server that answers and refuses
+    /// Starts whether Redis is up or not: it is tried for a second, or as long as a connection may take, and from then on by each check. A server that answers and refuses
     /// the credentials is an error.
     ///
     /// `connect_timeout` bounds each attempt to connect, `max_retries` the attempts in a row before all who wait fail; `budget` is what
@@ -74,7 +74,7 @@ impl RedisLimiter {
         let client = Client::open(url.expose_secret()).map_err(|error| ConnectError::Url(error.to_string()))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(connect_timeout))
-            .set_response_timeout(Some(UNHURRIED))
+            .set_response_timeout(Some(UNHURRIED.max(budget)))
             .set_number_of_retries(max_retries)
             .set_max_delay(Duration::from_secs(1));
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
@@ -91,7 +91,7 @@ impl RedisLimiter {
             passes: AtomicU64::new(0),
             answers: AtomicU64::new(0),
         });
-        match timeout(UNHURRIED, limiter.look()).await {
+        match timeout(UNHURRIED.max(connect_timeout), limiter.look()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if refused(&error) => return Err(ConnectError::Refused(error.category().into())),
             Ok(Err(error)) => {

@@ -10,7 +10,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// What a busy machine may take to give a connection. A call as a whole has ten seconds.
+pub(crate) const PATIENT: Duration = Duration::from_secs(8);
 /// Whoever makes the template holds this lock on the server.
 const TEMPLATE_LOCK: i64 = 0x5017_1a5d_c0de_7e57;
 
@@ -78,7 +81,7 @@ impl Database {
     }
 
     pub(crate) async fn ledger(&self) -> Arc<Ledger> {
-        Ledger::connect(self.settings()).await.unwrap()
+        Ledger::configured(self.settings(), PATIENT).await.unwrap()
     }
 
     pub(crate) fn settings(&self) -> Settings {

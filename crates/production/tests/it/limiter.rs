@@ -83,7 +83,7 @@ async fn a_window_leaves_redis_by_itself() {
     fixture.limiters[0].check(account, 5).await.unwrap();
     let key = format!("{}:rate:{account}", fixture.namespace);
     let left: u64 = redis::cmd("PTTL").arg(key).query_async(&mut fixture.connection.clone()).await.unwrap();
-    assert!((55_000..=61_000).contains(&left), "{left}");
+    assert!((55_000..=62_000).contains(&left), "{left}");
 }
 
 #[tokio::test]
@@ -145,15 +145,16 @@ async fn a_redis_that_hangs_costs_50_ms_and_then_nothing() {
     .await;
 
     server.signal("STOP");
-    let mut slow = 0;
+    let (mut slow, mut unbounded) = (0, 0);
     for _ in 0..200 {
         let started = Instant::now();
         assert!(limiter.check(account, 1_000).await.unwrap().allowed);
         let took = started.elapsed();
-        assert!(took < Duration::from_millis(300), "{took:?} for the 50 ms budget, on a busy machine");
         slow += u32::from(took >= Duration::from_millis(50));
+        // One or two are this machine's own pauses; without a budget it is each of the five that open the breaker.
+        unbounded += u32::from(took >= Duration::from_secs(1));
     }
-    assert!(slow <= 10, "the breaker opens after 5, {slow} waited");
+    assert!(slow <= 10 && unbounded <= 2, "the breaker opens after 5, {slow} waited, {unbounded} without a budget");
     assert!(limiter.is_alone());
 
     server.signal("CONT");
@@ -263,16 +264,15 @@ async fn the_redis_limiter_alone_fails_at_once_and_comes_back_by_a_probe() {
     for _ in 0..100 {
         assert!(limiter.check(account, 5).await.is_err());
     }
-    assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}; without the breaker five seconds", started.elapsed());
     server.restart().await;
     until("back by itself", async || limiter.check(account, 5).await.is_ok()).await;
 }
 
 #[tokio::test]
 async fn what_can_never_work_is_said_at_the_start() {
-    let connect = async |url: String| {
-        RedisLimiter::connect(&SecretString::from(url), Duration::from_secs(1), 3, FIRM).await.map(|_| ())
-    };
+    let connect =
+        async |url: String| RedisLimiter::connect(&SecretString::from(url), PATIENT, 3, FIRM).await.map(|_| ());
     assert!(matches!(connect("http://localhost".into()).await, Err(ConnectError::Url(_))));
     let server = Server::start().await;
     let () = redis::cmd("CONFIG")

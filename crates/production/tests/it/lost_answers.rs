@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use crate::database::Database;
+use crate::database::{Database, PATIENT};
 use crate::ledger::ports;
 use domain::admission::Submission;
 use domain::ids::GenerationId;
@@ -113,7 +113,8 @@ async fn five_hundred_commits_in_doubt_are_five_hundred_generations() {
     let options = PgConnectOptions::from_str(database.url.expose_secret()).unwrap();
     let eater = Eater::before(options.get_host().to_owned(), options.get_port()).await;
     let url = options.host("127.0.0.1").port(eater.port).to_url_lossy().to_string();
-    let ledger = Ledger::connect(Settings { database_url: url.into(), ..database.settings() }).await.unwrap();
+    let settings = Settings { database_url: url.into(), ..database.settings() };
+    let ledger = Ledger::configured(settings, PATIENT).await.unwrap();
     let at = ports(&ledger);
     let customer = at.customer_of(1_000).await;
     let (mut ids, mut doubts) = (BTreeSet::new(), 0);

@@ -1,6 +1,6 @@
 //! How a database is brought up to date, and what is refused before the first use.
 
-use crate::database::Database;
+use crate::database::{Database, PATIENT};
 use domain::ports::operators::{Deed, Order, Outcome};
 use domain::ports::{Operators, Probe};
 use production::{ConnectError, Ledger, Migrated, SchemaError, Settings};
@@ -9,7 +9,7 @@ use sqlx::Executor;
 #[tokio::test]
 async fn a_schema_behind_the_binary_is_refused_until_it_is_migrated() {
     let database = Database::empty().await;
-    let refused = Ledger::connect(database.settings()).await.unwrap_err();
+    let refused = Ledger::configured(database.settings(), PATIENT).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Schema(SchemaError::Behind { found: 0, .. })), "{refused}");
     assert!(refused.to_string().contains("son1k migrate"), "{refused}");
     // Several at once, as when every replica runs it at its start: one applies, the others find it done.
@@ -27,7 +27,7 @@ async fn a_schema_behind_the_binary_is_refused_until_it_is_migrated() {
     database.ledger().await.close().await;
     assert_eq!(production::migrate(&database.url).await.unwrap().from, 9999);
     beside.execute("delete from _sqlx_migrations where version = 3").await.unwrap();
-    let refused = Ledger::connect(database.settings()).await.unwrap_err();
+    let refused = Ledger::configured(database.settings(), PATIENT).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Schema(SchemaError::Behind { .. })), "{refused}");
     drop(beside);
     database.drop().await;
@@ -56,7 +56,8 @@ async fn every_connection_is_bounded_and_named() {
     let mut beside = database.connection().await;
     ledger.check().await.unwrap();
     let name: String = sqlx::query_scalar(
-        "select application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() limit 1",
+        "select application_name from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+         and backend_type = 'client backend' limit 1",
     )
     .fetch_one(&mut beside)
     .await

@@ -118,7 +118,7 @@ fn a_second_signal_ends_it_at_once() {
     until_draining(folder.path());
     running.signal("-TERM");
     let (_, took) = running.end();
-    assert!(took < Duration::from_secs(1), "it took {took:?}");
+    assert!(took < Duration::from_secs(10), "it took {took:?}; a drain takes 15 s");
 }
 
 /// The process has heard the first signal.

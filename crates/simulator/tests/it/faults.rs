@@ -57,8 +57,14 @@ async fn a_reset_closes_the_connection_without_an_answer() {
 #[tokio::test]
 async fn a_hang_answers_nothing_and_its_key_finds_the_render_afterwards() {
     let upstream = scripted("hang").await;
-    let hanging = upstream.order("t", Some("gen_1"), json!({"prompt": "doomed"}));
-    assert!(tokio::time::timeout(Duration::from_millis(300), hanging).await.is_err());
+    {
+        let mut hanging = std::pin::pin!(upstream.order("t", Some("gen_1"), json!({"prompt": "doomed"})));
+        tokio::select! {
+            answer = &mut hanging => panic!("{answer:?}"),
+            () = async { while upstream.log().await.is_empty() {} } => {}
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(300), &mut hanging).await.is_err());
+    }
     upstream.script(json!({"fail": []})).await;
     let answer = upstream.order("t", Some("gen_1"), json!({"prompt": "doomed"})).await.unwrap();
     let id = answer.json::<Value>().await.unwrap()["id"].clone();

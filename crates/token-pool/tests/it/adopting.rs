@@ -4,7 +4,7 @@ use crate::world::{Replica, a_worker, any, dry, import, leases, ledger, of_token
 use domain::lease::LeaseRef;
 use domain::ports::TokenAdmin;
 use domain::ports::work::Accepted;
-use domain::token::LeaseOutcome;
+use domain::token::{AcquireRequest, LeaseOutcome};
 use secrecy::ExposeSecret;
 use std::time::Duration;
 
@@ -37,7 +37,9 @@ async fn an_adopter_gets_the_lease_of_a_full_or_a_cooling_token() {
 
     let mut given = Vec::new();
     for one in &adopted {
-        let lease = leases(pool, of_token(heir.id, one.lease.token_id)).await.remove(0);
+        // The queue is served by the next reading of the ledger, however late that is.
+        let request = AcquireRequest { wait_up_to: Duration::from_secs(10), ..of_token(heir.id, one.lease.token_id) };
+        let lease = leases(pool, request).await.remove(0);
         assert_eq!(lease.secret.expose_secret(), "upstream-secret-00000");
         assert!(lease.fencing_token > held.iter().map(|old| old.fencing_token).max().unwrap());
         given.push(lease.lease_id);

@@ -50,7 +50,7 @@ async fn a_certificate_of_the_pools_authority_lets_in_with_or_without_the_secret
     let follower = Replica::start_certified(&ledger.at, authority.identity("127.0.0.1")).await;
     // Led from the one to the other over TLS too.
     let worker = caller(&follower, SECRET, authority.identity("worker-1"));
-    import(&*worker, 1, 1).await;
+    import(&*leader.pool, 1, 1).await;
     assert_eq!(leases(&*worker, any(a_worker(), 1)).await.len(), 1);
     assert_eq!(worker.probe(true).check().await, Ok(()));
 

@@ -133,10 +133,6 @@ async fn a_provisioner_is_asked_for_what_is_wanting_and_no_more() {
 #[tokio::test]
 async fn a_provisioner_that_brings_nothing_is_asked_less_and_less() {
     let (ledger, told) = (ledger().await, Arc::new(Told::default()));
-    for _ in 0..20 {
-        // The same that is there already, and one that is no token.
-        told.answers(Ok([secrets(0, 1), vec![TokenImport { secret: " ".into(), ..secrets(1, 1).remove(0) }]].concat()));
-    }
     let source = told.clone();
     let replica = Replica::start(&ledger.at, |settings| {
         settings.sources = Sources { path: None, provisioner: Some(source) };
@@ -145,6 +141,10 @@ async fn a_provisioner_that_brings_nothing_is_asked_less_and_less() {
     })
     .await;
     let id = import(&*replica.client, 1, 1).await[0];
+    // Asked before, it brought nothing at all. From now on: the same that is there already, and one that is no token.
+    for _ in 0..20 {
+        told.answers(Ok([secrets(0, 1), vec![TokenImport { secret: " ".into(), ..secrets(1, 1).remove(0) }]].concat()));
+    }
     until(async || told.asked(3)).await;
     // 20, 40, 80, 160, 320, 640 ms.
     tokio::time::sleep(Duration::from_millis(400)).await;

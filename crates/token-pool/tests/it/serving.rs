@@ -120,5 +120,5 @@ async fn a_pool_that_is_away_is_unavailable_within_the_deadline() {
     assert!(matches!(hanging.stats().await, Err(PoolError::Unavailable(_))), "accepted, never answered");
     drop(listener);
     assert!(matches!(hanging.stats().await, Err(PoolError::Unavailable(_))), "refused");
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

@@ -40,14 +40,15 @@ pub(crate) async fn ledger() -> Ledger {
     Ledger { at, _folder: folder }
 }
 
-/// Settings of a replica: reconciled often enough for stories, and led for longer than one, however busy the machine is.
+/// Settings of a replica: reconciled often enough for stories, and led for longer than one, however busy the machine is. Grants lapse in none but those
+/// that say so.
 pub(crate) fn settings(at: &Fixture) -> Settings {
     let replica = WorkerId::new(at.now(), rand::random());
     let keys = EncryptionKeys::parse(KEYS).unwrap();
     Settings {
         lead_lease: Duration::from_secs(20),
         grant: Duration::from_millis(400),
-        grant_hold: Duration::from_millis(1_000),
+        grant_hold: Duration::from_secs(60),
         reconcile_interval: Duration::from_millis(150),
         ..Settings::new(replica, keys, SecretString::from("the fingerprint's key"))
     }

@@ -6,6 +6,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The address of a server that a test needs.
 #[expect(clippy::disallowed_methods, reason = "tests take the servers' addresses from the environment")]
@@ -32,7 +33,9 @@ impl Database {
 
     pub(crate) async fn ledger(&self) -> Arc<Ledger> {
         let tiers = domain::tier::Tiers::default();
-        Ledger::connect(Settings { database_url: self.url.clone(), pool_min: 1, pool_max: 8, tiers }).await.unwrap()
+        let settings = Settings { database_url: self.url.clone(), pool_min: 1, pool_max: 8, tiers };
+        // What a busy machine may take to give a connection.
+        Ledger::configured(settings, Duration::from_secs(8)).await.unwrap()
     }
 
     /// A connection beside the ledger's.

@@ -1,12 +1,14 @@
 //! Workers that die, are thought dead, and drain.
 
+use crate::canceling::called;
 use crate::flaky::{Flaky, Losses};
 use crate::hooked::hook;
-use crate::stage::{Seen, Stage, script, settings};
+use crate::stage::{Seen, Stage, fault, script, settings};
 use domain::lease::Held;
 use domain::ports::work::{PutBack, StepReport};
 use domain::state::Stage as At;
-use simulator::Script;
+use serde_json::json;
+use simulator::{FaultKind, Script};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,13 +33,15 @@ async fn a_dead_workers_renders_are_adopted_and_never_submitted_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_workers_submissions_are_repeated_under_the_same_key_and_token() {
-    let stage = Stage::new(Script { latency_ms: 1_000, ..script(0.5) }, 5).await;
+    let hang = fault(FaultKind::Hang, 1.0);
+    let mut stage = Stage::new(Script { fail: vec![hang], ..script(0.5) }, 5).await;
+    stage.deadline = Duration::from_secs(60);
     let dying = stage.mortal(Settings { lease: SHORT, ..settings() });
     let ids = stage.submit(5).await;
-    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
-    // The upstream has taken them by now; nobody will hear its answer.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // The upstream has taken them; nobody will hear its answer.
+    called(&stage, "generate", 5).await;
     dying.shutdown_background();
+    stage.rescript(json!({"fail": []})).await;
     let survivor = stage.worker(Settings { lease: SHORT, ..settings() });
     stage.succeeded(&ids, Duration::from_secs(30)).await;
     let mut renders: Vec<_> = stage.calls("generate").await.into_iter().map(|seen| seen.upstream_id).collect();
@@ -51,7 +55,7 @@ async fn a_dead_workers_submissions_are_repeated_under_the_same_key_and_token() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_thought_dead_begins_anew_and_ends_everything_once() {
     let stage = Stage::new(script(4.0), 3).await;
-    let worker = stage.worker(Settings { lease: SHORT, ..settings() });
+    let worker = stage.worker(Settings { lease: Duration::from_secs(6), ..settings() });
     let ids = stage.submit(10).await;
     stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Rendering)).await;
     let first = stage.backends.work.workers().await.unwrap().remove(0).id;
@@ -90,12 +94,11 @@ async fn a_drain_hands_back_what_was_not_submitted_and_leaves_what_renders() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_does_not_wait_for_a_hanging_upstream() {
-    let mut stage =
-        Stage::new(Script { fail: vec![crate::stage::fault(simulator::FaultKind::Hang, 1.0)], ..script(1.0) }, 2).await;
+    let mut stage = Stage::new(Script { fail: vec![fault(FaultKind::Hang, 1.0)], ..script(1.0) }, 2).await;
     stage.deadline = Duration::from_secs(60);
     let worker = stage.worker(Settings { drain: Duration::from_secs(1), ..settings() });
     let ids = stage.submit(2).await;
-    stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;
+    called(&stage, "generate", 2).await;
     let took = worker.stop().await;
     assert!(took < Duration::from_secs(5), "{took:?}");
     // Nobody died of it: what it was submitting went back in doubt.
@@ -106,7 +109,7 @@ async fn a_drain_does_not_wait_for_a_hanging_upstream() {
     assert_eq!(counts, [(0, 1, true); 2]);
     let back: Vec<_> = claimed.iter().map(|claimed| untried(claimed.held)).collect();
     stage.backends.work.put_back(idler, &back).await.unwrap();
-    stage.rescript(serde_json::json!({"fail": []})).await;
+    stage.rescript(json!({"fail": []})).await;
     let other = stage.worker(settings());
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     let mut calls = stage.calls("generate").await;
@@ -128,7 +131,7 @@ async fn an_answer_that_a_drain_did_not_wait_for_changes_nothing() {
     let mut stage = Stage::new(script(60.0), 2).await;
     let losses = Arc::new(Losses::default());
     // The answer comes while the ledger is busy with what the drain puts back.
-    losses.put_back_takes.store(300, Ordering::SeqCst);
+    losses.put_back_takes.store(100, Ordering::SeqCst);
     stage.backends.work = Arc::new(Flaky { inner: stage.backends.work.clone(), losses: losses.clone() });
     let late = move || {
         let losses = losses.clone();
@@ -148,7 +151,7 @@ async fn an_answer_that_a_drain_did_not_wait_for_changes_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_can_ask_one_to_drain() {
     let stage = Stage::new(script(0.1), 1).await;
-    let worker = stage.worker(Settings { lease: SHORT, ..settings() });
+    let worker = stage.worker(Settings { lease: Duration::from_secs(6), ..settings() });
     let ids = stage.submit(1).await;
     stage.succeeded(&ids, Duration::from_secs(10)).await;
     let id = stage.backends.work.workers().await.unwrap().remove(0).id;

@@ -7,6 +7,7 @@ use domain::state::Stage as At;
 use domain::token::LeaseOutcome;
 use futures::StreamExt;
 use std::time::Duration;
+use tokio::time::timeout;
 use worker::Settings;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,6 +19,8 @@ async fn what_is_submitted_is_rendered_once_and_captured() {
     assert!(all.iter().all(|g| g.attempts == 1 && g.started_at.is_some() && g.rendering_at.is_some()));
     let submissions = stage.submissions().await;
     assert_eq!((submissions.len(), submissions.values().sum::<usize>()), (30, 30));
+    // What has ended is counted before its lease is given back.
+    timeout(Duration::from_secs(20), stage.tokens.all_given_back()).await.unwrap();
     assert_eq!(worker.metric("son1k_generations_finished_total", Some("succeeded")), 30.0);
     assert_eq!(worker.metric("son1k_generation_wait_seconds", None), 30.0);
     assert_eq!(worker.metric("son1k_generation_upstream_seconds", None), 30.0);
@@ -31,11 +34,11 @@ async fn what_is_submitted_is_rendered_once_and_captured() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renders_hold_no_slot() {
-    let stage = Stage::new(script(1.5), 1).await;
+    let stage = Stage::new(script(4.0), 1).await;
     let worker = stage.worker(Settings { concurrency: 2, ..settings() });
     let ids = stage.submit(20).await;
     stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Rendering) || g.status.is_final()).await;
-    stage.succeeded(&ids, Duration::from_secs(10)).await;
+    stage.succeeded(&ids, Duration::from_secs(20)).await;
     let most = stage.calls("generate").await.iter().map(|seen| seen.in_flight).max();
     assert!(most >= Some(18), "with two slots {most:?} rendered at once");
     worker.stop().await;

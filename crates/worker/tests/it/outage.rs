@@ -52,7 +52,7 @@ async fn an_outage_longer_than_the_lease_makes_nobody_dead() {
     let database = Database::create().await;
     let ledger = database.ledger().await;
     let stage = Stage::on_postgres(&ledger, script(8.0), 20).await;
-    let short = || Settings { lease: Duration::from_secs(3), ..settings() };
+    let short = || Settings { lease: Duration::from_secs(6), ..settings() };
     let workers = [stage.worker(short()), stage.worker(short()), stage.worker(short())];
     let ids = stage.submit(60).await;
     let rendering = |g: &domain::generation::Generation| g.rendering_at.is_some();
@@ -62,7 +62,7 @@ async fn an_outage_longer_than_the_lease_makes_nobody_dead() {
     // Nobody gets at the workers' rows: no renewal, no step.
     let mut beside = database.connection().await;
     beside.execute("begin; lock table workers in access exclusive mode").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
     beside.execute("rollback").await.unwrap();
     stage.succeeded(&ids, Duration::from_secs(30)).await;
     assert_eq!(names(&stage).await, before, "the same incarnations work on");

@@ -79,6 +79,8 @@ async fn two_workers_share_the_work_without_sharing_any_of_it() {
     let ids = stage.submit(200).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 200]);
+    // What has ended is counted before its lease is given back.
+    tokio::time::timeout(Duration::from_secs(20), stage.tokens.all_given_back()).await.unwrap();
     let finished: Vec<f64> =
         workers.iter().map(|w| w.metric("son1k_generations_finished_total", Some("succeeded"))).collect();
     assert_eq!(finished.iter().sum::<f64>(), 200.0);

@@ -157,7 +157,7 @@ impl Stage {
             tokens: FixedTokens::new(tokens),
             account,
             simulator: address,
-            deadline: Duration::from_secs(2),
+            deadline: Duration::from_secs(20),
             instead: None,
             tasks,
             shutdown,

@@ -49,6 +49,7 @@ async fn a_doubt_outlasts_a_batch_that_is_taken_apart() {
     let worker = stage.worker(settings());
     let ids = stage.submit(5).await;
     stage.succeeded(&ids, Duration::from_secs(20)).await;
+    tokio::time::timeout(Duration::from_secs(20), stage.tokens.all_given_back()).await.unwrap();
     let registry = worker.registry.clone();
     worker.stop().await;
     assert_eq!(losses.unreadable.load(Ordering::SeqCst), 0);
@@ -72,16 +73,17 @@ async fn a_claim_whose_answer_was_lost_is_found_and_put_back() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_whose_lease_is_in_question_calls_nobody() {
     let (stage, losses) = on_a_flaky_ledger(0.2).await;
-    // Nobody else is there to find it dead: when the ledger is back, so is its lease.
-    losses.renewals.store(40, Ordering::SeqCst);
     let worker = stage.worker(Settings { lease: Duration::from_secs(2), ..settings() });
     let first = stage.submit(1).await;
     stage.succeeded(&first, Duration::from_secs(10)).await;
+    // Nobody else is there to find it dead: when the ledger is back, so is its lease.
+    losses.renewals.store(u32::MAX, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     let before = stage.log().await.len();
     let second = stage.submit(1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(stage.log().await.len(), before, "a call was started without a lease");
+    losses.renewals.store(0, Ordering::SeqCst);
     stage.succeeded(&second, Duration::from_secs(20)).await;
     worker.stop().await;
 }

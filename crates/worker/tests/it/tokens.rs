@@ -52,6 +52,17 @@ impl FixedTokens {
         }
     }
 
+    /// Ends once so many have been given back with such an outcome.
+    pub(crate) async fn given_back(&self, count: usize, wanted: impl Fn(&LeaseOutcome) -> bool) {
+        loop {
+            let next = self.given_back.notified();
+            if self.released(&wanted) >= count {
+                return;
+            }
+            next.await;
+        }
+    }
+
     pub(crate) fn dry(&self, dry: bool) {
         self.book.lock().unwrap().dry = dry;
     }

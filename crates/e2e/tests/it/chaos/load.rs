@@ -1,7 +1,7 @@
 //! An open load: so many submissions a second, each of which goes on with its key until it is accepted, as a careful client's does.
 
 use crate::system::Customer;
-use client::{ClientError, Submission};
+use client::{ClientError, Retries, Submission};
 use domain::ids::GenerationId;
 use futures::future::join_all;
 use std::collections::{BTreeMap, HashSet};
@@ -62,10 +62,11 @@ pub(super) async fn offers(customer: &Customer, per_second: u32, longest: Durati
 }
 
 async fn one(customer: &Customer, prompt: &str, begun: Instant) -> One {
+    let client = customer.client.clone().with_retries(Retries::NONE);
     let (submission, mut calls, first) = (Submission::of(prompt), Vec::new(), Instant::now());
     while first.elapsed() < PATIENCE {
         let asked = Instant::now();
-        let answer = customer.client.submit(&submission).await;
+        let answer = client.submit(&submission).await;
         let took = asked.elapsed();
         match answer {
             Ok(submitted) => {

@@ -143,14 +143,16 @@ async fn exactly_the_limit_passes_and_who_waits_as_told_is_accepted() {
     for connection in [&here_and_there[0], &here_and_there[1], &here_and_there[0]] {
         assert_eq!(connection.knocks().await.status, 404);
     }
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     for connection in &here_and_there {
+        let asked = clock();
         let refused = connection.knocks().await;
         assert_eq!(refused.status, 429);
         let (wait, at) = (refused.number("retry-after"), refused.number("x-ratelimit-reset"));
         assert!((40..=60).contains(&wait), "{wait}");
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let now = clock();
         assert!(
-            (now + wait).abs_diff(at) <= 3,
+            (asked + wait - 3..=now + wait + 3).contains(&at),
             "a gateway's own clock is not what it tells the time by: {at} at {now}"
         );
     }
@@ -224,6 +226,7 @@ async fn redis_is_frozen_and_killed_in_the_middle() {
         answers.len(),
         back - frozen
     );
-    assert!(meanwhile < usual + Duration::from_millis(300), "{meanwhile:?}, else {usual:?}");
+    // Redis is given its 200 ms thrice at most, where the gateway itself was held up.
+    assert!(meanwhile < usual + Duration::from_millis(3 * 200 + 100), "{meanwhile:?}, else {usual:?}");
     gateways.app.stops().await;
 }

@@ -1,8 +1,8 @@
 //! Whoever runs the system: opens accounts, imports tokens, watches the queue, proves the books.
 
 use super::{Customer, until};
+use client::Client;
 use client::admin::{AccountView, ImportResult, NewAccount, QueueView, TokenImport};
-use client::{Client, Retries};
 use domain::account::Overrides;
 use domain::ids::AccountId;
 use domain::tier::Tier;
@@ -45,7 +45,7 @@ impl Operator {
 
     pub(crate) async fn hands_key_to(&self, id: AccountId) -> Customer {
         let key = self.client.admin().create_key(id, "story", None).await.unwrap().key.unwrap();
-        let client = Client::new(&self.url, &key).unwrap().with_retries(Retries::NONE);
+        let client = Client::new(&self.url, &key).unwrap();
         Customer { key, url: self.url.clone(), client }
     }
 

@@ -158,6 +158,8 @@ impl Builder {
                     ("DATABASE_POOL_MAX", "10"),
                     ("RABBITMQ_URL", rabbitmq.as_str()),
                     ("REDIS_URL", server("TEST_REDIS_URL").as_str()),
+                    // A busy machine is not to be taken for a slow Redis.
+                    ("REDIS_ANSWER_TIMEOUT", "1000"),
                 ]);
                 installation.set(PRODUCTION_SECRETS);
             }
@@ -221,15 +223,21 @@ impl TestApp {
         self.installation.process(name)
     }
 
-    /// The process that leads the pool, as its log says.
+    /// The process that leads the pool, as the logs say. Who leads may change at any moment; the greatest epoch is the last.
     pub(crate) fn leader_of_the_pool(&mut self) -> &mut Process {
         let names: &[&str] = match self.installation.mode {
             Mode::Embedded => &["son1k"],
             Mode::Production => &["token-pool", "token-pool-2"],
         };
-        let leads = |name: &&&str| self.installation.process(name).log().contains("leading the token pool");
-        let name = names.iter().find(leads).unwrap_or_else(|| panic!("nobody leads"));
-        self.process(name)
+        let led = |process: &Process| {
+            let log = process.log();
+            let (_, rest) = log.lines().rev().find_map(|line| line.split_once("leading the token pool epoch="))?;
+            rest.split(' ').next()?.parse::<u64>().ok()
+        };
+        let replicas = self.installation.processes.iter().filter(|process| names.contains(&process.name.as_str()));
+        let last = replicas.filter_map(|process| Some((led(process)?, process.name.clone()))).max();
+        let (_, name) = last.unwrap_or_else(|| panic!("nobody leads"));
+        self.process(&name)
     }
 
     /// `kill -9`, and gone.

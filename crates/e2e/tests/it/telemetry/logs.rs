@@ -40,7 +40,8 @@ impl Line {
 fn lines(app: &TestApp, mode: Mode) -> Vec<Line> {
     let mut lines = Vec::new();
     for (process, log) in app.logs() {
-        for text in log.lines() {
+        // A line that is being written is not one yet.
+        for text in log.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(str::trim_end) {
             match serde_json::from_str(text) {
                 Ok(Value::Object(fields)) => {
                     lines.push(Line { process: process.clone(), fields, text: text.to_owned() })
@@ -93,8 +94,8 @@ async fn a_full_run_is_told_and_nothing_secret_is(mode: Mode) {
     }
     for kind in ["server_error", "unauthorized", "reset"] {
         app.upstream.behaves(json!({"fail": [{"kind": kind, "probability": 1.0}]})).await;
-        customer.raw(Method::POST, "/v1/generations").json(&body).send().await.unwrap();
         let calls = app.upstream.calls().await.len();
+        customer.raw(Method::POST, "/v1/generations").json(&body).send().await.unwrap();
         until("the upstream has failed at it", Duration::from_secs(30), async || {
             (app.upstream.calls().await.len() > calls).then_some(())
         })

@@ -56,11 +56,15 @@ async fn what_is_shown_is_what_is_documented(mode: Mode) {
     app.upstream.behaves(json!({"fail": [{"kind": "rejected", "probability": 1.0}]})).await;
     let failed = customer.submits("refused").await;
     customer.follows(failed.id).await;
-    until("the books are added up by themselves", Duration::from_secs(30), async || {
+    until("the last end is counted, and the books are added up by themselves", Duration::from_secs(30), async || {
         let pages = app.metrics().await;
+        let counted = |line: &str| {
+            line.starts_with("son1k_generations_finished_total{outcome=\"failed\"") && line.ends_with(" 1")
+        };
         let verified =
             |line: &str| line.starts_with("son1k_ledger_verified_timestamp_seconds") && !line.ends_with(" 0");
-        pages.iter().any(|(_, page)| page.lines().any(verified)).then_some(())
+        let some = |says: &dyn Fn(&str) -> bool| pages.iter().any(|(_, page)| page.lines().any(says));
+        (some(&counted) && some(&verified)).then_some(())
     })
     .await;
 

@@ -48,13 +48,21 @@ async fn settled(collector: &Collector, trace: &str) -> Vec<Span> {
         (!request.is_empty() && !settle.is_empty()).then_some(())
     })
     .await;
-    // Each process sends once a second: the others' last batches are on their way.
-    until("every span's parent", Duration::from_secs(20), async || {
+    // Each process sends once a second: the others' last batches are on their way. Nothing that has come names what the pool did for a claim that the
+    // ring woke.
+    until("every span's parent, the ring, and what the pool tells", Duration::from_secs(20), async || {
         let spans = collector.trace(trace);
-        let whole = spans.iter().filter(|span| !all(&spans, "request").iter().any(|root| root.id == span.id));
-        let whole = whole.clone().all(|span| spans.iter().any(|parent| parent.id == span.parent))
-            && !all(&spans, "lease").is_empty();
-        whole.then_some(spans)
+        let (requests, rings) = (all(&spans, "request"), all(&spans, "ring"));
+        let (leases, acquires) = (all(&spans, "lease"), all(&spans, "acquire"));
+        let mut below = spans.iter().filter(|span| requests.iter().all(|root| root.id != span.id));
+        let rooted = below.all(|span| spans.iter().any(|parent| parent.id == span.parent));
+        let woken = |lease: &Span| {
+            let claim = spans.iter().find(|span| span.id == lease.parent && span.said.contains_key("generation_id"));
+            claim.is_some_and(|claim| rings.iter().any(|ring| ring.id == claim.parent))
+        };
+        let told = |lease: &Span| acquires.iter().any(|acquire| acquire.parent == lease.id);
+        let whole = rooted && !rings.is_empty() && !leases.is_empty();
+        (whole && leases.iter().all(|lease| !woken(lease) || told(lease))).then_some(spans)
     })
     .await
 }
@@ -148,7 +156,7 @@ async fn production_one_trace_tells_it_all() {
 async fn production_a_trace_goes_on_after_its_worker_has_died() {
     let collector = Collector::start().await;
     let settings = TestApp::production().setting("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url);
-    let mut app = settings.setting("LEASE_SECONDS", &3).start().await;
+    let mut app = settings.setting("LEASE_SECONDS", &10).start().await;
     app.upstream.renders_in(6.0).await;
     let customer = app.operator.opens_unlimited_account().await;
     let caller = Caller::new();

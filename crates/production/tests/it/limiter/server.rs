@@ -11,9 +11,19 @@ pub(super) struct Server {
     child: Child,
 }
 
+/// Below the range that is given to whoever asks for any port: nobody else comes to have it while it is down.
+fn free_port() -> u16 {
+    loop {
+        let port = rand::random_range(20_000..32_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 impl Server {
     pub(super) async fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let server = Self { port, child: spawn(port) };
         server.ready().await;
         server
