@@ -252,7 +252,8 @@ async fn give_up(inc: &Incarnation, held: Held, error: GenerationError) -> Optio
 /// The upstream called back: look now, unless a look is due anyway. Most workers do not have it, and what has ended nobody has.
 pub(crate) fn called_back(inc: &Incarnation, id: GenerationId) {
     let looks = inc.hand.with_any(id, |entry| {
-        if entry.busy {
+        // What is not written down yet is looked at as soon as it is.
+        if entry.busy || matches!(entry.phase, Phase::Submitting | Phase::Accepted) {
             entry.again = true;
         }
         let now = Instant::now();

@@ -209,7 +209,10 @@ fn began_rendering(
             entry.phase = Phase::Rendering;
             // Where the first look may be some seconds off, whoever listens hears that it has begun.
             let progress = entry.estimate.map(|_| 0.0);
-            (spare, render::first_pause(inc, entry.estimate), false, progress)
+            // The upstream has called back already.
+            let early = std::mem::take(&mut entry.again);
+            let pause = if early { render::SOON } else { render::first_pause(inc, entry.estimate) };
+            (spare, pause, false, progress)
         }
     });
     let Some((spare, pause, nothing_to_tell, progress)) = next else { return };
