@@ -33,9 +33,14 @@ if last and last > now then
   end
 end
 
-redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now - window))
+-- Most checks find nothing that has left the window.
+local first = last and score_at(0)
+if first and first <= now - window then
+  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now - window))
+  first = score_at(0)
+end
 
-local function keep() redis.call('PEXPIRE', key, text(math.ceil(window / 1000) + 1000)) end
+local function keep() redis.call('PEXPIRE', key, text(math.ceil(window / 1000) + 2000)) end
 
 if action == 'merge' then
   local new = 0
@@ -54,13 +59,15 @@ local used = redis.call('ZCARD', key)
 local allowed = used < limit
 if allowed then
   redis.call('ZADD', key, text(now), name)
-  keep()
+  -- Said once a second: the window is kept for two longer than it is needed.
+  if not last or math.floor(last / 1000000) < math.floor(now / 1000000) then keep() end
   used = used + 1
 end
 -- A limit that was lowered leaves more in the window than it allows: the one whose leaving makes room counts.
 local reset = window
 if limit > 0 then
-  local frees = score_at(allowed and 0 or used - limit)
+  local index = allowed and 0 or used - limit
+  local frees = index == 0 and (first or now) or score_at(index)
   reset = frees + window - now
 end
 return { allowed and 1 or 0, math.max(limit - used, 0), reset, allowed and 0 or reset }
