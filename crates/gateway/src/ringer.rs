@@ -160,3 +160,43 @@ fn push<T>(queue: &mut VecDeque<T>, item: T) {
     }
     queue.push_back(item);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ports::doorbell::Heard;
+    use embedded::channels::Channels;
+    use futures::StreamExt;
+    use prometheus::Registry;
+
+    #[tokio::test(start_paused = true)]
+    async fn few_ring_at_once_a_flood_rests_and_a_stop_leaves_nothing_behind() {
+        let (doorbell, stop) = (Channels::new(), CancellationToken::new());
+        let ringer = Arc::new(Ringer::new(Arc::new(Metrics::new(&Registry::new()).unwrap())));
+        let running = ringer.clone().run(doorbell.clone(), stop.clone());
+        let (mut rings, begun) = (doorbell.work(), Instant::now());
+        assert_eq!(rings.next().await, Some(Heard::Missed));
+        // The clock stands while anything is to be done: what rests is all that moves it.
+        let mut heard_at = async || {
+            assert!(matches!(rings.next().await, Some(Heard::Rang(_))));
+            begun.elapsed()
+        };
+
+        let story = async {
+            for _ in 0..3 {
+                ringer.work(3, None);
+                assert_eq!(heard_at().await, Duration::ZERO);
+            }
+            ringer.work(1_000, None);
+            assert_eq!(heard_at().await, Duration::ZERO, "the first of a flood wakes them");
+            ringer.work(1, None);
+            ringer.work(1_000, None);
+            let second = heard_at().await;
+            assert!((REST_LONGEST..=REST_LONGEST + 2 * TICK).contains(&second), "{second:?}");
+            ringer.work(1, None);
+            stop.cancel();
+            assert_eq!(heard_at().await, second, "what rests goes out at a stop");
+        };
+        tokio::join!(running, story);
+    }
+}
