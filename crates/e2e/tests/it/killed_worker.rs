@@ -10,7 +10,7 @@ const COUNT: usize = 600;
 #[tokio::test]
 async fn all_600_succeed_and_the_books_add_up() {
     let mut app =
-        TestApp::production().setting("LEASE_SECONDS", &5).setting("GENERATION_RATE_LIMIT", &30).start().await;
+        TestApp::production().setting("LEASE_SECONDS", &5).setting("GENERATION_RATE_LIMIT", &15).start().await;
     app.upstream.renders_in(2.0).await;
     let customer = app.operator.opens_unlimited_account().await;
     let ids = customer.submits_many(COUNT).await;
