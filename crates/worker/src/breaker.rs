@@ -1,6 +1,7 @@
 //! The circuit breaker on the upstream as a whole: while it is down only a probe is sent, and the backlog waits in the ledger.
 //!
-//! It opens when 80 % of the last 50 calls failed. A failure is an upstream that is unavailable or does not answer; its refusals (429 and
+//! It opens when 80 % of the last 50 calls failed, or 15 in a row within ten seconds: an upstream that is gone is known by fewer calls than one that is
+//! ill, and of a fleet each worker has to find out. Not by a few generations that fail at each of their tries: those are minutes apart. A failure is an upstream that is unavailable or does not answer; its refusals (429 and
 //! the other 4xx) show that it lives and are not counted. Open, it lets one call through after a pause that grows to 5 s; the first probe
 //! that is answered closes it.
 
@@ -11,6 +12,9 @@ use std::time::{Duration, Instant};
 
 const WINDOW: u32 = 50;
 const FAILURES: u32 = 40;
+/// An upstream that fails every third call does so three times a week, at a hundred calls a second.
+const IN_A_ROW: u32 = 15;
+const A_ROW: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
@@ -26,6 +30,28 @@ struct Inner {
     /// The last calls, newest in the lowest bit; a set bit is a failure.
     calls: u64,
     counted: u32,
+    row: Row,
+}
+
+impl Inner {
+    fn closed() -> Self {
+        Self { state: State::Closed, calls: 0, counted: 0, row: Row { since: Instant::now(), failures: 0 } }
+    }
+}
+
+/// Failures with no answer between them, since the first of them or the first within ten seconds.
+struct Row {
+    since: Instant,
+    failures: u32,
+}
+
+impl Row {
+    fn count(&mut self, failed: bool, now: Instant) {
+        if self.failures == 0 || now.saturating_duration_since(self.since) > A_ROW {
+            *self = Self { since: now, failures: 0 };
+        }
+        self.failures = if failed { self.failures + 1 } else { 0 };
+    }
 }
 
 pub(crate) struct Breaker {
@@ -60,7 +86,7 @@ fn health<T>(result: &Result<T, UpstreamError>) -> Option<bool> {
 
 impl Breaker {
     pub(crate) fn new(gauge: IntGauge) -> Self {
-        Self { inner: Mutex::new(Inner { state: State::Closed, calls: 0, counted: 0 }), gauge }
+        Self { inner: Mutex::new(Inner::closed()), gauge }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -99,7 +125,8 @@ impl Breaker {
         }
         inner.calls = (inner.calls << 1 | u64::from(failed)) & ((1 << WINDOW) - 1);
         inner.counted = (inner.counted + 1).min(WINDOW);
-        if inner.counted == WINDOW && inner.calls.count_ones() >= FAILURES {
+        inner.row.count(failed, now);
+        if inner.row.failures >= IN_A_ROW || (inner.counted == WINDOW && inner.calls.count_ones() >= FAILURES) {
             inner.state = State::Open { until: now + PAUSE_FIRST, probes: 0 };
             self.gauge.set(1);
             tracing::warn!("the upstream is down: only probes are sent");
@@ -110,7 +137,7 @@ impl Breaker {
         let mut inner = self.lock();
         let State::Probing { probes } = inner.state else { return };
         if alive {
-            *inner = Inner { state: State::Closed, calls: 0, counted: 0 };
+            *inner = Inner::closed();
             self.gauge.set(0);
             tracing::info!("the upstream answers again");
         } else {
@@ -164,8 +191,11 @@ mod tests {
             call(&breaker, &Err(UpstreamError::RateLimited { retry_after: None }));
             call(&breaker, &Err(UpstreamError::Rejected("no".into())));
         }
-        (0..11).for_each(|_| call(&breaker, &Ok(())));
-        (0..39).for_each(|_| call(&breaker, &down()));
+        // 39 of 50, never many in a row.
+        for lived in [1, 1, 1, 1, 1, 1, 1, 1, 1, 2] {
+            (0..lived).for_each(|_| call(&breaker, &Ok(())));
+            (0..5 - lived).for_each(|_| call(&breaker, &down()));
+        }
         assert_eq!(breaker.room(Instant::now()), Room::Free);
         call(&breaker, &down());
         assert!(matches!(breaker.room(Instant::now()), Room::Shut(_)));
@@ -173,9 +203,29 @@ mod tests {
     }
 
     #[test]
+    fn it_opens_after_fifteen_in_a_row_within_ten_seconds() {
+        let breaker = breaker();
+        let begun = Instant::now();
+        let fail = |count, every: Duration| {
+            (1..).map(|n| begun + every * n).take(count).for_each(|at| breaker.count(true, at));
+        };
+        let live = || (0..50).for_each(|_| call(&breaker, &Ok(())));
+        for _ in 0..3 {
+            live();
+            fail(14, Duration::ZERO);
+        }
+        live();
+        // So far apart they may be the tries of a few generations.
+        fail(30, Duration::from_secs(1));
+        live();
+        fail(15, Duration::from_millis(600));
+        assert!(matches!(breaker.room(begun), Room::Shut(_)));
+    }
+
+    #[test]
     fn one_probe_at_a_time_and_the_first_answer_closes() {
         let breaker = breaker();
-        (0..50).for_each(|_| call(&breaker, &down()));
+        (0..15).for_each(|_| call(&breaker, &down()));
         let later = Instant::now() + Duration::from_secs(2);
         assert_eq!(breaker.room(later), Room::Probe);
         let probe = breaker.admit(later).ok().unwrap();
