@@ -29,6 +29,8 @@ use tokio_util::task::TaskTracker;
 const WRITES_MOST: usize = 1_024;
 const TELLS_MOST: usize = 4_096;
 const RELEASES_MOST: usize = 4_096;
+/// Between two rings, and two releases: less than anybody notices who waits for them. One costs the broker or the pool as much as a dozen together.
+const OUTBOX_REST: Duration = Duration::from_millis(10);
 /// Polls, cancels and the like in flight at once.
 const POLLS_MOST: usize = 128;
 const REGISTER_LIMIT: Duration = Duration::from_secs(5);
@@ -118,6 +120,17 @@ pub(crate) struct Incarnation {
     /// Rings and releases.
     pub(crate) outbox: TaskTracker,
     pub(crate) background: TaskTracker,
+}
+
+impl Incarnation {
+    /// What gathers meanwhile shares the next ring or release. At the end nobody rests.
+    pub(crate) async fn rests(&self) {
+        tokio::select! {
+            () = self.signals.lost.cancelled() => {}
+            () = self.signals.last.cancelled() => {}
+            () = tokio::time::sleep(OUTBOX_REST) => {}
+        }
+    }
 }
 
 impl std::ops::Deref for Incarnation {

@@ -1,4 +1,5 @@
-//! Telling gateways: what changed, batched into rings of at most 500. A ring that fails is counted; gateways re-read by themselves.
+//! Telling gateways: what changed, batched into rings of at most 500, a hundred rings a second at most. A ring that fails is counted; gateways re-read by
+//! themselves.
 
 use crate::incarnation::Incarnation;
 use domain::event::Change;
@@ -36,6 +37,7 @@ pub(crate) async fn run(inc: Arc<Incarnation>, mut queue: Receiver<Change>) {
             ring = ring => if matches!(ring, Ok(Ok(()))) { "sent" } else { "failed" },
         };
         inc.metrics.rings.with_label_values(&["to_gateways", outcome]).inc();
+        inc.rests().await;
     }
 }
 

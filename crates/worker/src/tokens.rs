@@ -48,7 +48,7 @@ impl Incarnation {
     }
 }
 
-/// Gives leases back, all that gathered at once.
+/// Gives leases back, all that gathered at once; a hundred times a second at most.
 pub(crate) async fn release(inc: Arc<Incarnation>, mut queue: Receiver<(LeaseId, LeaseOutcome)>) {
     let mut gathered = Vec::with_capacity(BATCH_MOST);
     loop {
@@ -64,6 +64,7 @@ pub(crate) async fn release(inc: Arc<Incarnation>, mut queue: Receiver<(LeaseId,
             () = give_back(&inc, &gathered) => {}
         }
         gathered.clear();
+        inc.rests().await;
     }
 }
 
