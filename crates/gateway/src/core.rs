@@ -18,9 +18,11 @@ use crate::unauthenticated::Strangers;
 use domain::ports::generations::QueueStats;
 use domain::ports::{Backends, StoreError, TokenAdmin};
 use moka::Expiry;
-use moka::future::Cache;
+use moka::future::{Cache, CacheBuilder};
+use moka::policy::EvictionPolicy;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -54,8 +56,10 @@ pub(crate) struct Core {
     pub(crate) closing: CancellationToken,
     streams: Arc<Semaphore>,
     pub(crate) counting: Counting,
-    queue: Cache<(), Counted>,
-    dead: Cache<(), Option<u64>>,
+    /// How often what the two below count was changed here: it is their key, so that a count from before a change is never told after it.
+    changed: AtomicU64,
+    queue: Cache<u64, Counted>,
+    dead: Cache<u64, Option<u64>>,
 }
 
 impl Core {
@@ -87,8 +91,9 @@ impl Core {
             closing: CancellationToken::new(),
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counting: Counting::default(),
-            queue: Cache::builder().max_capacity(1).expire_after(AsLongAsItTook).build(),
-            dead: Cache::builder().max_capacity(1).time_to_live(QUEUE_SEEN_FOR).build(),
+            changed: AtomicU64::new(0),
+            queue: last_alone().expire_after(AsLongAsItTook).build(),
+            dead: last_alone().time_to_live(QUEUE_SEEN_FOR).build(),
             ringer,
             metrics,
             token_admin,
@@ -118,8 +123,8 @@ impl Core {
     }
 
     /// What was changed here is seen at once here.
-    pub(crate) fn queue_changed(&self) {
-        self.queue.invalidate_all();
+    pub(crate) fn changed(&self) {
+        self.changed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The queue in numbers, two seconds old or, where counting takes long, up to twenty times as old as that took.
@@ -129,7 +134,7 @@ impl Core {
             let stats = self.backends.generations.queue().await?;
             Ok(Counted { stats: Arc::new(stats), took: begun.elapsed() })
         };
-        let read = self.queue.try_get_with((), read);
+        let read = self.queue.try_get_with(self.changed.load(Ordering::Relaxed), read);
         self.call(async { read.await.map(|counted| counted.stats).map_err(Shared) }).await
     }
 
@@ -139,16 +144,16 @@ impl Core {
             let asked = tokio::time::timeout(DEAD_COUNTED_WITHIN, self.backends.doorbell.dead()).await;
             asked.ok().and_then(Result::ok)
         };
-        if let Some(count) = self.dead.get_with((), counted).await {
+        if let Some(count) = self.dead.get_with(self.changed.load(Ordering::Relaxed), counted).await {
             self.metrics.dead_letters.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0)
     }
+}
 
-    /// It has just changed: the next one who asks is told anew.
-    pub(crate) async fn count_dead_anew(&self) {
-        self.dead.invalidate(&()).await;
-    }
+/// Of a count, the last: whatever is put in takes the place of what was there.
+fn last_alone<T: Clone + Send + Sync + 'static>() -> CacheBuilder<u64, T, Cache<u64, T>> {
+    Cache::builder().max_capacity(1).eviction_policy(EvictionPolicy::lru())
 }
 
 #[derive(Clone)]
@@ -159,8 +164,8 @@ struct Counted {
 
 struct AsLongAsItTook;
 
-impl Expiry<(), Counted> for AsLongAsItTook {
-    fn expire_after_create(&self, _: &(), counted: &Counted, _: Instant) -> Option<Duration> {
+impl Expiry<u64, Counted> for AsLongAsItTook {
+    fn expire_after_create(&self, _: &u64, counted: &Counted, _: Instant) -> Option<Duration> {
         Some(QUEUE_SEEN_FOR.max(counted.took * QUEUE_COUNTED_PART))
     }
 }

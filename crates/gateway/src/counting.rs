@@ -41,7 +41,7 @@ impl Counting {
     pub(crate) fn begin(&self) -> Option<Count<'_>> {
         let one = self.at_once.try_acquire().ok()?;
         let began = Instant::now();
-        (self.ahead(began, Duration::ZERO) < AHEAD_MOST).then_some(Count { counting: self, began, _one: one })
+        (self.ahead(began, Duration::ZERO) < AHEAD_MOST).then(|| Count { counting: self, began, _one: one })
     }
 
     fn ahead(&self, now: Instant, more: Duration) -> Duration {

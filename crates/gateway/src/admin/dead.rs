@@ -109,7 +109,7 @@ pub(crate) async fn requeue(
     change
         .make(async {
             let requeued = core.call(core.backends.doorbell.requeue_dead(letter)).await?;
-            ended(&core, requeued).await?;
+            ended(&core, requeued)?;
             Ok(Done::new(StatusCode::OK, &Requeued { id: letter, requeued })?.subject(&letter))
         })
         .await
@@ -140,16 +140,16 @@ pub(crate) async fn discard(
     change
         .make(async {
             let discarded = core.call(core.backends.doorbell.discard_dead(letter)).await?;
-            ended(&core, discarded).await?;
+            ended(&core, discarded)?;
             Ok(Done::empty().subject(&letter))
         })
         .await
 }
 
-async fn ended(core: &Core, count: u32) -> Result<(), ApiError> {
+fn ended(core: &Core, count: u32) -> Result<(), ApiError> {
     if count == 0 {
         return Err(ApiError::not_found());
     }
-    core.count_dead_anew().await;
+    core.changed();
     Ok(())
 }

@@ -110,7 +110,7 @@ async fn set_paused(
     let change = Change { core, operator, request, action, fingerprint: [0; 32] };
     let show = |_: &Outcome| Done::new(StatusCode::OK, &Paused { paused });
     let after = |_: &Outcome| {
-        core.queue_changed();
+        core.changed();
         if !paused {
             core.ringer.work(1, None);
         }
