@@ -180,8 +180,20 @@ impl Ledger {
     }
 
     /// A transaction. What fails before its commit has changed nothing.
+    ///
+    /// It begins in a task of its own, which ends whoever waits for it: a `begin` that is dropped half way (sqlx 0.9.0, transact-rs/sqlx#4385)
+    /// gives its connection back inside a transaction that nobody knows of, and what the next one believes to be committed is not.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, Failure> {
-        Ok(self.pool.begin().await?)
+        let pool = self.pool.clone();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "bounded by the pool's own time-outs; a shutdown need not wait for it"
+        )]
+        let begun = tokio::spawn(async move { pool.begin().await });
+        match begun.await {
+            Ok(begun) => Ok(begun?),
+            Err(ended) => Err(Failure::Lost(ended.to_string())),
+        }
     }
 
     /// A connection for a statement that commits by itself: failing to get one is not in doubt, failing after is.
@@ -265,12 +277,8 @@ pub(crate) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<(),
 
 fn pool_options(min: u32, max: u32, suspicion: &Suspicion) -> PgPoolOptions {
     let suspicion = suspicion.clone();
-    PgPoolOptions::new()
-        .min_connections(min.min(max))
-        .max_connections(max)
-        .acquire_timeout(ACQUIRE_WITHIN)
-        .test_before_acquire(false)
-        .before_acquire(move |connection, idle| {
+    PgPoolOptions::new().min_connections(min.min(max)).max_connections(max).test_before_acquire(false).before_acquire(
+        move |connection, idle| {
             let suspect = suspicion.falls_on(idle.idle_for);
             Box::pin(async move {
                 if suspect {
@@ -281,7 +289,8 @@ fn pool_options(min: u32, max: u32, suspicion: &Suspicion) -> PgPoolOptions {
                 }
                 Ok(true)
             })
-        })
+        },
+    )
 }
 
 impl Drop for Ledger {

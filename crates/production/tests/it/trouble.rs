@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use crate::database::Database;
+use crate::database::{Database, PATIENT};
 use crate::ledger::ports;
 use conformance::fixture::{an_error, an_output};
 use domain::account::Overrides;
@@ -16,6 +16,7 @@ use domain::ports::work::{Renewal, Settlement};
 use domain::ports::{Generations, StoreError, Work};
 use domain::tier::Tier;
 use futures::future::join_all;
+use production::{Ledger, Settings};
 use sqlx::{Executor, PgConnection};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -115,6 +116,37 @@ async fn a_backend_that_dies_while_it_writes_leaves_a_batch_in_doubt_that_is_cha
     let outcomes = ledger.submit(&batch).await.unwrap();
     assert!(matches!(outcomes[..], [Submitted::Accepted(_)]));
     assert_eq!(customer.credits().await, (49, 1, 1));
+    at.assert_the_books_add_up().await;
+    ledger.close().await;
+    database.drop().await;
+}
+
+/// Whoever gives up in the middle of a call leaves no transaction open behind it: what is told afterwards is in the ledger.
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_nothing_open() {
+    let database = Database::fresh().await;
+    let ledger = Ledger::configured(Settings { pool_max: 1, ..database.settings() }, PATIENT).await.unwrap();
+    let at = ports(&ledger);
+    let customer = at.customer_of(1_000).await;
+    let mut beside = database.connection().await;
+    for polls in 0..60 {
+        let id = customer.submit().await;
+        let mut call = Box::pin(customer.cancel(id));
+        for _ in 0..polls {
+            if futures::poll!(&mut call).is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(call);
+        let told = customer.submit().await;
+        let there: bool = sqlx::query_scalar("select exists (select from generations where id = $1)")
+            .bind(told.uuid())
+            .fetch_one(&mut beside)
+            .await
+            .unwrap();
+        assert!(there, "accepted and not committed, after {polls} polls of a cancel");
+    }
     at.assert_the_books_add_up().await;
     ledger.close().await;
     database.drop().await;
