@@ -45,7 +45,13 @@ pub(super) async fn submit(ledger: &Ledger, batch: &[Submission]) -> Result<Vec<
     accounts.dedup();
     let tries = if accounts.len() == 1 { TRIES } else { 1 };
     let answers = ledger.write_trying(tries, || accept(ledger, batch, &accounts)).await?;
-    answer(ledger, answers).await
+    let written =
+        answers.iter().any(|answer| !matches!(answer, Answer::Refused(_) | Answer::Read { replayed: true, .. }));
+    answer(ledger, answers).await.map_err(|error| match error {
+        // Something is in the ledger: nobody may be told that nothing is.
+        StoreError::Unavailable(text) if written => StoreError::InDoubt(text),
+        other => other,
+    })
 }
 
 /// Whether others accept submissions of the same accounts: when a batch last met one that did.
