@@ -192,6 +192,28 @@ pub async fn a_dead_worker_never_revives(at: &Fixture) {
     assert_eq!(at.work.renew(nobody, LONG_LEASE, Load::default()).await.unwrap(), Renewal::Lost);
 }
 
+pub async fn what_its_owner_does_not_know_of_is_taken_over_anew(at: &Fixture) {
+    let customer = at.customer(Tier::Pro).await;
+    let (worker, other) = (at.worker().await, at.worker().await);
+    customer.submit_many(2).await;
+    let (rendering, submitting) = (worker.render_one().await, worker.claim_one().await);
+    let both = [rendering.held, submitting.held];
+    assert_eq!(at.work.resume(other.id, &both).await.unwrap(), []);
+    let resumed = at.work.resume(worker.id, &both).await.unwrap();
+    assert_eq!(
+        resumed.iter().map(|one| (one.held.id, one.state)).collect::<Vec<_>>(),
+        [(rendering.held.id, WorkState::Rendering)]
+    );
+    assert!(resumed[0].held.fence > rendering.held.fence);
+    assert_eq!(resumed[0].upstream_id, Some(format!("up-{}", rendering.held.id)));
+    // Asked again with what it was, it finds nothing; and what is still sent for that is stale.
+    assert_eq!(at.work.resume(worker.id, &both).await.unwrap(), []);
+    assert_eq!(worker.try_settle(rendering.held, Ok(an_output())).await, Applied::Stale);
+    worker.succeed(resumed[0].held).await;
+    worker.succeed(submitting.held).await;
+    at.assert_the_books_add_up().await;
+}
+
 pub async fn adoption_takes_no_more_than_asked(at: &Fixture) {
     let customer = at.customer(Tier::Pro).await;
     let (dying, other) = (at.worker().await, at.worker().await);

@@ -139,6 +139,7 @@ macro_rules! ledger_suite {
                 closing_work_is_adopted_too,
                 a_generation_that_kills_its_workers_fails,
                 a_dead_worker_never_revives,
+                what_its_owner_does_not_know_of_is_taken_over_anew,
                 adoption_takes_no_more_than_asked,
                 a_lapsed_worker_adopts_nothing,
                 a_worker_sees_what_the_ledger_says_it_holds,

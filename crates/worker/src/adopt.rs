@@ -4,11 +4,14 @@ use crate::hand::{Entry, Phase};
 use crate::incarnation::Incarnation;
 use crate::step::STORE_LIMIT;
 use crate::trace;
+use domain::ids::GenerationId;
+use domain::lease::Held;
 use domain::ports::StoreError;
 use domain::ports::work::Adopted;
 use domain::state::WorkState;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -40,6 +43,23 @@ pub(crate) async fn run(inc: &Incarnation) {
             tracing::warn!("the adoption did not end in time");
         }
     }
+}
+
+/// What of these this worker owns and renders or is to close: an adoption whose answer was lost. It goes on under its upstream id; what is answered are
+/// those ids. `None`: not now.
+pub(crate) async fn resume(inc: &Incarnation, unknown: &[Held]) -> Option<HashSet<GenerationId>> {
+    match tokio::time::timeout(STORE_LIMIT, inc.backends.work.resume(inc.id, unknown)).await {
+        Ok(Ok(adopted)) => {
+            let ids = adopted.iter().map(|one| one.held.id).collect();
+            for one in adopted {
+                take_over(inc, one);
+            }
+            return Some(ids);
+        }
+        Ok(Err(error)) => tracing::warn!(%error, "what is held without being known was not taken over"),
+        Err(_) => tracing::warn!("what is held without being known was not taken over in time"),
+    }
+    None
 }
 
 fn take_over(inc: &Incarnation, adopted: Adopted) {

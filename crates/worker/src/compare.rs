@@ -1,8 +1,10 @@
 //! What the ledger says this worker holds, compared with its hand, so that neither leaks.
 //!
-//! A claim whose answer was lost leaves rows that no task knows: they are put back, no attempt used. A row that is gone leaves an entry that
-//! nobody ends: it is dropped. Both must be seen by two looks in a row, for a look takes time and work goes on meanwhile.
+//! A claim or an adoption whose answer was lost leaves rows that no task knows: what renders goes on, what was to be submitted is put back, no
+//! attempt used. A row that is gone leaves an entry that nobody ends: it is dropped. Both must be seen by two looks in a row, for a look takes
+//! time and work goes on meanwhile.
 
+use crate::adopt;
 use crate::incarnation::Incarnation;
 use crate::settle::Write;
 use crate::step::STORE_LIMIT;
@@ -57,15 +59,20 @@ impl Comparison {
         let gone: Seen =
             before.into_iter().filter(|(id, f)| !rows.contains(&(*id, *f)) && after.get(id) == Some(f)).collect();
         let (twice_unknown, twice_gone) = (&unknown & &self.unknown, &gone & &self.gone);
-        for (id, fence) in &twice_unknown {
-            tracing::warn!(generation_id = %id, "held without being worked on: put back");
-            let item = PutBack {
-                held: Held { id: *id, fence: *fence },
-                after: Duration::ZERO,
-                uses_attempt: false,
-                error: None,
-                in_doubt: None,
-            };
+        let lost: Vec<Held> = twice_unknown.iter().map(|(id, fence)| Held { id: *id, fence: *fence }).collect();
+        let resumed = if lost.is_empty() { Some(HashSet::new()) } else { adopt::resume(inc, &lost).await };
+        let Some(resumed) = resumed else {
+            self.unknown = unknown;
+            self.due = now + SOON;
+            return;
+        };
+        for held in lost {
+            if resumed.contains(&held.id) {
+                tracing::warn!(generation_id = %held.id, "held without being worked on: taken over anew");
+                continue;
+            }
+            tracing::warn!(generation_id = %held.id, "held without being worked on: put back");
+            let item = PutBack { held, after: Duration::ZERO, uses_attempt: false, error: None, in_doubt: None };
             inc.write(Write::PutBack(item, LeaseOutcome::Abandoned)).await;
         }
         for (id, fence) in &twice_gone {

@@ -43,6 +43,28 @@ pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Outc
     Ok(adopted)
 }
 
+/// These of its own, of which it does not know.
+pub(super) async fn resume(ledger: &Ledger, worker: WorkerId, held: &[Held]) -> Outcome<Vec<Adopted>> {
+    let (mut transaction, now) = ledger.write().await?;
+    let mut adopted = Vec::with_capacity(held.len());
+    for held in held {
+        let (id, fence, owner) = (held.id.uuid(), held.fence.0, worker.uuid());
+        let row = live!(
+            "where generation_id = ? and fence = ? and owner = ? and state in ('rendering', 'closing')",
+            id,
+            fence,
+            owner
+        )
+        .fetch_optional(&mut *transaction)
+        .await?;
+        if let Some(row) = row {
+            adopted.push(take(&mut transaction, now, worker, &row.live()?).await?);
+        }
+    }
+    commit(transaction).await?;
+    Ok(adopted)
+}
+
 async fn anything_is_orphaned(ledger: &Ledger) -> Outcome<bool> {
     let any = sqlx::query_scalar!(
         r#"select 1 as "one!: i64" from workers d cross join work w on w.owner = d.id

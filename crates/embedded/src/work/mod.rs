@@ -78,6 +78,10 @@ impl Work for Ledger {
         Ok(adopt::adopt(self, worker, limit).await?)
     }
 
+    async fn resume(&self, worker: WorkerId, held: &[Held]) -> Result<Vec<Adopted>, StoreError> {
+        Ok(adopt::resume(self, worker, held).await?)
+    }
+
     async fn held(&self, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError> {
         Ok(held::held(self, worker).await?)
     }

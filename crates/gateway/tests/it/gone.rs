@@ -188,6 +188,9 @@ impl Work for Nothing {
     async fn adopt(&self, _: WorkerId, _: u16) -> Result<Vec<Adopted>, StoreError> {
         self.store()
     }
+    async fn resume(&self, _: WorkerId, _: &[Held]) -> Result<Vec<Adopted>, StoreError> {
+        self.store()
+    }
     async fn held(&self, _: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError> {
         self.store()
     }

@@ -1,5 +1,7 @@
-//! Adoption: renders and closings of dead workers get a living owner and a new fence. Whatever the dead one still sends is stale.
+//! Adoption: renders and closings of dead workers get a living owner and a new fence, and so do those of its own that a living one does not know
+//! of. Whatever comes with the old fence is stale.
 
+use super::fenced;
 use crate::failure::Failure;
 use crate::ledger::Ledger;
 use crate::rows::{natural, word};
@@ -12,19 +14,34 @@ use domain::tier::Tier;
 /// Rows one step may take, whatever is asked.
 const STEP: i64 = 500;
 
-pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Result<Vec<Adopted>, Failure> {
+/// What dead workers left, up to a limit, and these of its own.
+pub(super) async fn adopt(
+    ledger: &Ledger,
+    worker: WorkerId,
+    limit: u16,
+    own: &[Held],
+) -> Result<Vec<Adopted>, Failure> {
+    let (ids, fences) = fenced(own.iter());
     let mut connection = ledger.connection().await?;
     let rows = sqlx::query!(
         r#"with left_behind as materialized (
-               select w.* from workers d
-               cross join lateral (
-                   select * from work where owner = d.id and state in ('rendering', 'closing') limit $2 for update skip locked) w
-               where d.state = 'dead'
-                 and exists (select from workers me where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining)
-               limit $2
+               (select w.* from workers d
+                cross join lateral (
+                    select * from work where owner = d.id and state in ('rendering', 'closing') limit $2 for update skip locked) w
+                where d.state = 'dead'
+                  and exists (select from workers me where me.id = $1 and me.state = 'alive' and me.expires_at > now() and not me.draining)
+                limit $2)
+               union all
+               (select w.* from (select * from unnest($3::uuid[], $4::bigint[]) as a (id, fence) order by id limit cardinality($3::uuid[])) a
+                cross join lateral (
+                    select * from work
+                    where generation_id = a.id and fence = a.fence and owner is not distinct from $1 and state in ('rendering', 'closing')
+                    limit 1 for update) w)
            ), history as (
                insert into attempts (generation_id, fence, tier, worker_id, token_id, upstream_id, outcome, error, started_at)
-               select generation_id, fence, tier, owner, token_id, upstream_id, 'adopted', 'The worker died.', claimed_at from left_behind
+               select generation_id, fence, tier, owner, token_id, upstream_id, 'adopted',
+                      case when owner = $1 then 'The worker did not know of it.' else 'The worker died.' end, claimed_at
+               from left_behind
                on conflict do nothing
            )
            update work w set owner = $1, fence = w.fence + 1
@@ -35,6 +52,8 @@ pub(super) async fn adopt(ledger: &Ledger, worker: WorkerId, limit: u16) -> Resu
                      w.attempts, w.rendering_at, w.deadline, (g.request ->> 'duration_seconds')::int as "duration_seconds!", g.trace"#,
         worker.uuid(),
         i64::from(limit).min(STEP),
+        &ids,
+        &fences,
     )
     .fetch_all(&mut *connection)
     .await

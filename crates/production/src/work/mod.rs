@@ -87,7 +87,11 @@ impl Work for Ledger {
     }
 
     async fn adopt(&self, worker: WorkerId, limit: u16) -> Result<Vec<Adopted>, StoreError> {
-        self.write(|| adopt::adopt(self, worker, limit)).await
+        self.write(|| adopt::adopt(self, worker, limit, &[])).await
+    }
+
+    async fn resume(&self, worker: WorkerId, held: &[Held]) -> Result<Vec<Adopted>, StoreError> {
+        self.write(|| adopt::adopt(self, worker, 0, held)).await
     }
 
     async fn held(&self, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError> {

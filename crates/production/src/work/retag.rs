@@ -30,7 +30,8 @@ pub(crate) async fn retag(
                select c.generation_id, c.n, c.first
                from (select * from chosen order by generation_id) c
                cross join lateral (
-                   select from work where generation_id = c.generation_id and state in ('ready', 'backoff') limit 1 for no key update) w
+                   select from work where generation_id = c.generation_id and state in ('ready', 'backoff') and share <> $2
+                   limit 1 for no key update) w
            ), tagged as (
                update work w set tag = greatest(coalesce($4, l.first), 0) + l.n * $6, share = $2
                from locked l

@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 pub(crate) struct Losses {
     /// How many of the next claims that took something are committed and never answered.
     pub(crate) claims: AtomicU32,
+    /// How many of the next adoptions that took something are committed and never answered.
+    pub(crate) adoptions: AtomicU32,
     /// How many of the next settlements are not taken at all.
     pub(crate) settlements: AtomicU32,
     /// How many of the next settlements are committed and never answered.
@@ -117,7 +119,15 @@ impl Work for Flaky {
     }
 
     async fn adopt(&self, worker: WorkerId, limit: u16) -> Result<Vec<Adopted>, StoreError> {
-        self.inner.adopt(worker, limit).await
+        let adopted = self.inner.adopt(worker, limit).await?;
+        if !adopted.is_empty() && taken(&self.losses.adoptions) {
+            return Err(StoreError::InDoubt("scripted".into()));
+        }
+        Ok(adopted)
+    }
+
+    async fn resume(&self, worker: WorkerId, held: &[Held]) -> Result<Vec<Adopted>, StoreError> {
+        self.inner.resume(worker, held).await
     }
 
     async fn held(&self, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError> {

@@ -2,6 +2,7 @@
 
 use crate::flaky::{Flaky, Losses};
 use crate::stage::{Stage, metric, script, settings};
+use domain::state::Stage as At;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,6 +69,25 @@ async fn a_claim_whose_answer_was_lost_is_found_and_put_back() {
     assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 3]);
     stage.assert_all_is_over().await;
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renders_whose_adoption_was_never_answered_go_on_and_are_not_submitted_again() {
+    let (stage, losses) = on_a_flaky_ledger(6.0).await;
+    losses.adoptions.store(1, Ordering::SeqCst);
+    let ids = stage.submit(4).await;
+    let dying = stage.mortal(settings());
+    stage.until(&ids, Duration::from_secs(20), |g| g.stage == Some(At::Rendering)).await;
+    let id = stage.backends.work.workers().await.unwrap().remove(0).id;
+    dying.shutdown_background();
+    stage.backends.work.retire(id).await.unwrap();
+    let heir = stage.worker(settings());
+    let all = stage.succeeded(&ids, Duration::from_secs(60)).await;
+    assert_eq!(losses.adoptions.load(Ordering::SeqCst), 0);
+    assert!(all.iter().all(|generation| generation.attempts == 1));
+    assert_eq!(stage.submissions().await.into_values().collect::<Vec<_>>(), [1; 4]);
+    stage.assert_all_is_over().await;
+    heir.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
