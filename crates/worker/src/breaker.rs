@@ -1,20 +1,21 @@
 //! The circuit breaker on the upstream as a whole: while it is down only a probe is sent, and the backlog waits in the ledger.
 //!
-//! It opens when 80 % of the last 50 calls failed, or 15 in a row within ten seconds: an upstream that is gone is known by fewer calls than one that is
-//! ill, and of a fleet each worker has to find out. Not by a few generations that fail at each of their tries: those are minutes apart. A failure is an upstream that is unavailable or does not answer; its refusals (429 and
-//! the other 4xx) show that it lives and are not counted. Open, it lets one call through after a pause that grows to 5 s; the first probe
-//! that is answered closes it.
+//! It opens when 80 % of the last 50 calls failed, or 15 in a row within three seconds: an upstream that is gone is known by fewer calls than
+//! one that is ill, and of a fleet each worker has to find out. A few generations that fail at each of their tries are too few for that. A
+//! failure is an upstream that is unavailable or does not answer; its refusals (429 and the other 4xx) show that it lives and are not counted.
+//! Open, it lets one call through after a pause that grows to 5 s; the first probe that is answered closes it.
 
 use domain::ports::upstream::UpstreamError;
 use prometheus::IntGauge;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 const WINDOW: u32 = 50;
 const FAILURES: u32 = 40;
 /// An upstream that fails every third call does so three times a week, at a hundred calls a second.
-const IN_A_ROW: u32 = 15;
-const A_ROW: Duration = Duration::from_secs(10);
+const IN_A_ROW: usize = 15;
+const A_ROW: Duration = Duration::from_secs(3);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
 
@@ -31,26 +32,32 @@ struct Inner {
     calls: u64,
     counted: u32,
     row: Row,
+    /// How often it closed. What was let through before says nothing of an upstream that answers again.
+    era: u32,
 }
 
 impl Inner {
-    fn closed() -> Self {
-        Self { state: State::Closed, calls: 0, counted: 0, row: Row { since: Instant::now(), failures: 0 } }
+    fn closed(era: u32) -> Self {
+        Self { state: State::Closed, calls: 0, counted: 0, row: Row::default(), era }
     }
 }
 
-/// Failures with no answer between them, since the first of them or the first within ten seconds.
-struct Row {
-    since: Instant,
-    failures: u32,
-}
+/// The failures since the last answer, those of the last moments.
+#[derive(Default)]
+struct Row(VecDeque<Instant>);
 
 impl Row {
-    fn count(&mut self, failed: bool, now: Instant) {
-        if self.failures == 0 || now.saturating_duration_since(self.since) > A_ROW {
-            *self = Self { since: now, failures: 0 };
+    /// How many they are with this call.
+    fn count(&mut self, failed: bool, now: Instant) -> usize {
+        if failed {
+            self.0.push_back(now);
+        } else {
+            self.0.clear();
         }
-        self.failures = if failed { self.failures + 1 } else { 0 };
+        while self.0.front().is_some_and(|at| now.saturating_duration_since(*at) > A_ROW) {
+            self.0.pop_front();
+        }
+        self.0.len()
     }
 }
 
@@ -72,6 +79,7 @@ pub(crate) enum Room {
 pub(crate) struct Permit {
     breaker: Arc<Breaker>,
     probe: bool,
+    era: u32,
     answered: bool,
 }
 
@@ -86,7 +94,7 @@ fn health<T>(result: &Result<T, UpstreamError>) -> Option<bool> {
 
 impl Breaker {
     pub(crate) fn new(gauge: IntGauge) -> Self {
-        Self { inner: Mutex::new(Inner::closed()), gauge }
+        Self { inner: Mutex::new(Inner::closed(0)), gauge }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -115,18 +123,18 @@ impl Breaker {
             State::Open { until, .. } => return Err(until - now),
             State::Probing { .. } => return Err(PAUSE_FIRST),
         };
-        Ok(Permit { breaker: self.clone(), probe, answered: false })
+        Ok(Permit { breaker: self.clone(), probe, era: inner.era, answered: false })
     }
 
-    fn count(&self, failed: bool, now: Instant) {
+    fn count(&self, failed: bool, era: u32, now: Instant) {
         let mut inner = self.lock();
-        if !matches!(inner.state, State::Closed) {
+        if !matches!(inner.state, State::Closed) || era != inner.era {
             return;
         }
         inner.calls = (inner.calls << 1 | u64::from(failed)) & ((1 << WINDOW) - 1);
         inner.counted = (inner.counted + 1).min(WINDOW);
-        inner.row.count(failed, now);
-        if inner.row.failures >= IN_A_ROW || (inner.counted == WINDOW && inner.calls.count_ones() >= FAILURES) {
+        let row = inner.row.count(failed, now);
+        if row >= IN_A_ROW || (inner.counted == WINDOW && inner.calls.count_ones() >= FAILURES) {
             inner.state = State::Open { until: now + PAUSE_FIRST, probes: 0 };
             self.gauge.set(1);
             tracing::warn!("the upstream is down: only probes are sent");
@@ -137,7 +145,7 @@ impl Breaker {
         let mut inner = self.lock();
         let State::Probing { probes } = inner.state else { return };
         if alive {
-            *inner = Inner::closed();
+            *inner = Inner::closed(inner.era.wrapping_add(1));
             self.gauge.set(0);
             tracing::info!("the upstream answers again");
         } else {
@@ -154,7 +162,7 @@ impl Permit {
         match (self.probe, health(result)) {
             // Refused or not, a probe that was answered shows that somebody is there.
             (true, health) => self.breaker.probed(health != Some(false), now),
-            (false, Some(alive)) => self.breaker.count(!alive, now),
+            (false, Some(alive)) => self.breaker.count(!alive, self.era, now),
             (false, None) => {}
         }
     }
@@ -203,11 +211,11 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_fifteen_in_a_row_within_ten_seconds() {
+    fn it_opens_after_fifteen_in_a_row_within_three_seconds() {
         let breaker = breaker();
         let begun = Instant::now();
         let fail = |count, every: Duration| {
-            (1..).map(|n| begun + every * n).take(count).for_each(|at| breaker.count(true, at));
+            (1..).map(|n| begun + every * n).take(count).for_each(|at| breaker.count(true, 0, at));
         };
         let live = || (0..50).for_each(|_| call(&breaker, &Ok(())));
         for _ in 0..3 {
@@ -218,7 +226,10 @@ mod tests {
         // So far apart they may be the tries of a few generations.
         fail(30, Duration::from_secs(1));
         live();
-        fail(15, Duration::from_millis(600));
+        // However they lie within three seconds.
+        for (count, at) in [(1, 0.0), (13, 2.5), (2, 3.2)] {
+            (0..count).for_each(|_| breaker.count(true, 0, begun + Duration::from_secs_f64(at)));
+        }
         assert!(matches!(breaker.room(begun), Room::Shut(_)));
     }
 
@@ -233,7 +244,11 @@ mod tests {
         drop(probe);
         assert!(matches!(breaker.room(Instant::now()), Room::Shut(pause) if pause > Duration::from_secs(1)));
         let later = Instant::now() + PAUSE_LONGEST;
+        let old = Permit { breaker: breaker.clone(), probe: false, era: 0, answered: false };
         breaker.admit(later).ok().unwrap().record::<()>(&Err(UpstreamError::Unauthorized));
         assert_eq!(breaker.room(Instant::now()), Room::Free);
+        // Those that hung meanwhile end now, and say nothing of an upstream that answers.
+        old.record(&down());
+        assert_eq!(breaker.lock().counted, 0);
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Entry {
     pub(crate) called: bool,
     /// A poll, or a step of its closing, is under way.
     pub(crate) busy: bool,
-    /// Look again soon: something happened while it was busy.
+    /// Look again soon: something happened while it was busy, or before it was written down that it renders.
     pub(crate) again: bool,
     /// Canceled while it could not be closed at once.
     pub(crate) closing: bool,

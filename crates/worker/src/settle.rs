@@ -18,7 +18,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::SpanKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::mpsc::Receiver;
 
 const BATCH_MOST: usize = 256;
@@ -210,8 +210,12 @@ fn began_rendering(
             // Where the first look may be some seconds off, whoever listens hears that it has begun.
             let progress = entry.estimate.map(|_| 0.0);
             // The upstream has called back already.
-            let early = std::mem::take(&mut entry.again);
-            let pause = if early { render::SOON } else { render::first_pause(inc, entry.estimate) };
+            let pause = if std::mem::take(&mut entry.again) {
+                entry.called_back = Some(Instant::now() + render::SOON);
+                render::SOON
+            } else {
+                render::first_pause(inc, entry.estimate)
+            };
             (spare, pause, false, progress)
         }
     });

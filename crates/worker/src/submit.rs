@@ -189,7 +189,7 @@ async fn refused(inc: &Incarnation, claimed: &Claimed, error: &UpstreamError) {
         Verdict::Retry { after, uses_attempt } => {
             let Some(entry) = inc.hand.take(held, Phase::Submitting, Phase::Ending) else { return };
             if matches!(failure, Failure::Token { .. }) {
-                // The pool hears of a bad token at once, not after the next commit.
+                // The pool hears of a bad token before the next commit, not after it.
                 inc.report(held, entry.lease, outcome);
             }
             // Named: the token of the call, which in a repeat is not the claimed one.

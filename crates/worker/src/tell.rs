@@ -1,5 +1,5 @@
-//! Telling gateways: what changed, batched into rings of at most 500, a hundred rings a second at most. A ring that fails is counted; gateways re-read by
-//! themselves.
+//! Telling gateways: what changed, batched into rings of at most 500, a hundred rings a second at most. A ring that fails is counted; gateways
+//! re-read by themselves.
 
 use crate::incarnation::Incarnation;
 use domain::event::Change;
