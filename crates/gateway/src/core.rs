@@ -92,8 +92,8 @@ impl Core {
             streams: Arc::new(Semaphore::new(settings.streams_max)),
             counting: Counting::default(),
             changed: AtomicU64::new(0),
-            queue: last_alone().expire_after(AsLongAsItTook).build(),
-            dead: last_alone().time_to_live(QUEUE_SEEN_FOR).build(),
+            queue: last_two().expire_after(AsLongAsItTook).build(),
+            dead: last_two().time_to_live(QUEUE_SEEN_FOR).build(),
             ringer,
             metrics,
             token_admin,
@@ -144,16 +144,17 @@ impl Core {
             let asked = tokio::time::timeout(DEAD_COUNTED_WITHIN, self.backends.doorbell.dead()).await;
             asked.ok().and_then(Result::ok)
         };
-        if let Some(count) = self.dead.get_with(self.changed.load(Ordering::Relaxed), counted).await {
+        let count = self.dead.get_with(self.changed.load(Ordering::Relaxed), counted).await;
+        if let Some(count) = count {
             self.metrics.dead_letters.set(i64::try_from(count).unwrap_or(i64::MAX));
         }
-        u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0)
+        count.unwrap_or_else(|| u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0))
     }
 }
 
-/// Of a count, the last: whatever is put in takes the place of what was there.
-fn last_alone<T: Clone + Send + Sync + 'static>() -> CacheBuilder<u64, T, Cache<u64, T>> {
-    Cache::builder().max_capacity(1).eviction_policy(EvictionPolicy::lru())
+/// Of a count, the last, and one that was begun before a change and ended after the next: neither puts the other out.
+fn last_two<T: Clone + Send + Sync + 'static>() -> CacheBuilder<u64, T, Cache<u64, T>> {
+    Cache::builder().max_capacity(2).eviction_policy(EvictionPolicy::lru())
 }
 
 #[derive(Clone)]

@@ -73,7 +73,8 @@ async fn cast(app: &TestApp) -> Cast {
     }
 }
 
-/// The answer; asked for again where the service says that it cannot tell now, as the contract has it. A request that makes it say so is told so every time.
+/// The answer; asked for again where the service says that it cannot tell now, as the contract has it. A request that makes it say so is told so
+/// every time.
 async fn answer(authority: &str, bytes: &[u8]) -> Result<Option<RawAnswer>, Elapsed> {
     for _ in 0..4 {
         let answer = RawAnswer::to(authority, bytes, ANSWERED_WITHIN).await?;
@@ -88,7 +89,7 @@ async fn answer(authority: &str, bytes: &[u8]) -> Result<Option<RawAnswer>, Elap
 /// Sends one to both; answers what the two said, and what is wrong with that.
 async fn judge(request: &Request, here: &Cast, there: &Cast) -> (String, Vec<String>) {
     let (bytes_here, bytes_there) = (request.bytes(here), request.bytes(there));
-    let (one, other) = tokio::join!(answer(&here.authority, &bytes_here), answer(&there.authority, &bytes_there),);
+    let (one, other) = tokio::join!(answer(&here.authority, &bytes_here), answer(&there.authority, &bytes_there));
     let name = &request.name;
     let (Ok(one), Ok(other)) = (one, other) else {
         return ("none".to_owned(), vec![format!("{name}: no answer within {ANSWERED_WITHIN:?}")]);

@@ -139,8 +139,7 @@ async fn over_mutual_tls_work_goes_on_through_a_failover() {
     let customer = app.operator.opens_unlimited_account().await;
     let mut ids = customer.submits_many(20).await;
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;
-    let first_leads = app.process("token-pool").log().contains("leading the token pool");
-    let (leader, heir) = if first_leads { ("token-pool", "token-pool-2") } else { ("token-pool-2", "token-pool") };
+    let (leader, heir) = leader_and_heir(&mut app);
     app.kills(leader).await;
     ids.extend(customer.submits_many(20).await);
     app.operator.sees_the_queue_empty(Duration::from_secs(60)).await;

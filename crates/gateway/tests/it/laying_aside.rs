@@ -11,6 +11,7 @@ use serde_json::json;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 pub(crate) struct LaysAside {
@@ -18,11 +19,20 @@ pub(crate) struct LaysAside {
     drawer: Mutex<Vec<DeadLetter>>,
     /// As a broker that does not answer.
     silent: AtomicBool,
+    held: Held,
+}
+
+/// The next count takes its sum, says so, and answers when it is told to.
+#[derive(Default)]
+struct Held {
+    asked_for: AtomicBool,
+    begun: Notify,
+    go: Notify,
 }
 
 impl LaysAside {
     pub(crate) fn around(inner: Arc<dyn Doorbell>) -> Arc<Self> {
-        Arc::new(Self { inner, drawer: Mutex::default(), silent: AtomicBool::new(false) })
+        Arc::new(Self { inner, drawer: Mutex::default(), silent: AtomicBool::new(false), held: Held::default() })
     }
 
     pub(crate) fn lays(&self, preview: &str, count: u32) -> Uuid {
@@ -81,7 +91,12 @@ impl Doorbell for LaysAside {
         if self.silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        Ok(self.drawer.lock().unwrap().iter().map(|letter| u64::from(letter.count)).sum())
+        let sum = self.drawer.lock().unwrap().iter().map(|letter| u64::from(letter.count)).sum();
+        if self.held.asked_for.swap(false, Ordering::SeqCst) {
+            self.held.begun.notify_one();
+            self.held.go.notified().await;
+        }
+        Ok(sum)
     }
 
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, DoorbellError> {
@@ -98,6 +113,25 @@ impl Doorbell for LaysAside {
     async fn discard_dead(&self, id: Uuid) -> Result<u32, DoorbellError> {
         self.end(id)
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_from_before_a_change_is_not_told_after_it() {
+    let app = App::start().await;
+    let dropped = app.laid_aside.lays("nonsense", 2);
+    app.laid_aside.lays("more of it", 3);
+    let held = &app.laid_aside.held;
+    held.asked_for.store(true, Ordering::SeqCst);
+    let fresh = app.another();
+    let operator = fresh.operator();
+    let asks = operator.get("/admin/v1/queue");
+    let drops = async {
+        held.begun.notified().await;
+        operator.call(Method::DELETE, &format!("/admin/v1/queue/dead/{dropped}")).send().await.is(204);
+        held.go.notify_one();
+    };
+    tokio::join!(asks, drops);
+    assert_eq!(operator.get("/admin/v1/queue").await.body["dead"], 3);
 }
 
 /// A count may be two seconds old.

@@ -7,7 +7,7 @@ use domain::ports::limiter::LimiterError;
 use domain::ports::{Probe, RateLimiter};
 use domain::rate::{RateDecision, WINDOW};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError, Script, ServerErrorKind};
+use redis::{AsyncConnectionConfig, Client, RedisError, Script, ServerErrorKind};
 use secrecy::{ExposeSecret, SecretString};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +49,8 @@ pub struct RedisLimiter {
 }
 
 impl RedisLimiter {
-    /// Starts whether Redis is up or not: it is tried for a second, or as long as a connection may take, and from then on by each check. A server that answers and refuses
-    /// the credentials is an error.
+    /// Starts whether Redis is up or not: it is tried for a second (or `budget`, where that is longer), and from then on by each check. A
+    /// server that answers and refuses the credentials is an error.
     ///
     /// `connect_timeout` bounds each attempt to connect, `max_retries` the attempts in a row before all who wait fail; `budget` is what
     /// a check may take, reconnecting included.
@@ -74,7 +74,7 @@ impl RedisLimiter {
         let client = Client::open(url.expose_secret()).map_err(|error| ConnectError::Url(error.to_string()))?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(connect_timeout))
-            .set_response_timeout(Some(UNHURRIED.max(budget)))
+            .set_response_timeout(Some(UNHURRIED.max(budget * CHANCES)))
             .set_number_of_retries(max_retries)
             .set_max_delay(Duration::from_secs(1));
         let connection = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())
@@ -91,7 +91,7 @@ impl RedisLimiter {
             passes: AtomicU64::new(0),
             answers: AtomicU64::new(0),
         });
-        match timeout(UNHURRIED.max(connect_timeout), limiter.look()).await {
+        match timeout(UNHURRIED.max(budget), limiter.look()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if refused(&error) => return Err(ConnectError::Refused(error.category().into())),
             Ok(Err(error)) => {
@@ -182,7 +182,9 @@ impl RedisLimiter {
 
     /// The first contact, on a connection of its own that is tried once: looks whether Redis may throw windows away.
     async fn look(&self) -> Result<(), RedisError> {
-        let mut connection = self.client.get_multiplexed_async_connection().await?;
+        // Whoever asks bounds it.
+        let unbounded = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&unbounded).await?;
         let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
         let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
         if let Some(policy) = policy.map(str::trim).filter(|policy| *policy != "noeviction") {

@@ -59,8 +59,8 @@ local used = redis.call('ZCARD', key)
 local allowed = used < limit
 if allowed then
   redis.call('ZADD', key, text(now), name)
-  -- Said once a second: the window is kept for two longer than it is needed.
-  if not last or math.floor(last / 1000000) < math.floor(now / 1000000) then keep() end
+  -- Said once a second: the window is kept for a second or two longer than it is needed.
+  if not first or math.floor(last / 1000000) < math.floor(now / 1000000) then keep() end
   used = used + 1
 end
 -- A limit that was lowered leaves more in the window than it allows: the one whose leaving makes room counts.

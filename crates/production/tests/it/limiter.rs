@@ -87,6 +87,18 @@ async fn a_window_leaves_redis_by_itself() {
 }
 
 #[tokio::test]
+async fn a_window_that_is_used_stays() {
+    let (fixture, account) = (shared_fixture().await, account());
+    let (key, mut connection) = (format!("{}:rate:{account}", fixture.namespace), fixture.connection.clone());
+    fixture.limiters[0].check(account, 5).await.unwrap();
+    let () = redis::cmd("PEXPIRE").arg(&key).arg(30_000).query_async(&mut connection).await.unwrap();
+    fixture.pass(account, Duration::from_secs(1)).await;
+    fixture.limiters[1].check(account, 5).await.unwrap();
+    let left: u64 = redis::cmd("PTTL").arg(&key).query_async(&mut connection).await.unwrap();
+    assert!((55_000..=62_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
 async fn a_server_clock_that_goes_back_neither_opens_nor_closes_the_window() {
     let fixture = shared_fixture().await;
     let account = account();
@@ -272,7 +284,7 @@ async fn the_redis_limiter_alone_fails_at_once_and_comes_back_by_a_probe() {
 #[tokio::test]
 async fn what_can_never_work_is_said_at_the_start() {
     let connect =
-        async |url: String| RedisLimiter::connect(&SecretString::from(url), PATIENT, 3, FIRM).await.map(|_| ());
+        async |url: String| RedisLimiter::connect(&SecretString::from(url), PATIENT, 3, PATIENT).await.map(|_| ());
     assert!(matches!(connect("http://localhost".into()).await, Err(ConnectError::Url(_))));
     let server = Server::start().await;
     let () = redis::cmd("CONFIG")

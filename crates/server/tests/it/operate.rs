@@ -129,9 +129,8 @@ fn imports_tokens(shell: &Shell<'_>) {
 fn a_load_reaches_customers_and_operators_where_each_is_answered() {
     let folder = tempfile::tempdir().unwrap();
     // Below the range that is given to whoever asks for any port.
-    let free = std::iter::repeat_with(|| rand::random_range(20_000..32_000_u16));
-    let free =
-        free.into_iter().find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap().to_string();
+    let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let free = std::iter::repeat_with(|| rand::random_range(20_000..32_000)).find(is_free).unwrap().to_string();
     let mut system = Running::start("son1k", folder.path(), &[&SETTINGS[..], &[("OPS_PORT", &free)]].concat(), &["up"]);
     let (customers, operators) = (system.until("ready "), format!("http://127.0.0.1:{free}"));
     let submit = format!("load submit --connections 2 --accounts 1 --warmup 0 --seconds 1 --address {customers}");

@@ -40,8 +40,8 @@ pub(crate) async fn ledger() -> Ledger {
     Ledger { at, _folder: folder }
 }
 
-/// Settings of a replica: reconciled often enough for stories, and led for longer than one, however busy the machine is. Grants lapse in none but those
-/// that say so.
+/// Settings of a replica: reconciled often enough for stories, and led for longer than one, however busy the machine is. Grants lapse
+/// in none but those that say so.
 pub(crate) fn settings(at: &Fixture) -> Settings {
     let replica = WorkerId::new(at.now(), rand::random());
     let keys = EncryptionKeys::parse(KEYS).unwrap();
