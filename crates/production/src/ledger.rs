@@ -187,7 +187,7 @@ impl Ledger {
         let pool = self.pool.clone();
         #[expect(
             clippy::disallowed_methods,
-            reason = "bounded by the pool's own time-outs; a shutdown need not wait for it"
+            reason = "a shutdown need not wait for it; what it holds is a connection, as its return to the pool would"
         )]
         let begun = tokio::spawn(async move { pool.begin().await });
         match begun.await {

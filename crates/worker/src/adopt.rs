@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-const STEP_MOST: usize = 500;
+pub(crate) const STEP_MOST: usize = 500;
 /// The polls of what was adopted together are spread over this, so that a death is no stampede.
 const SPREAD: Duration = Duration::from_secs(2);
 
@@ -45,9 +45,12 @@ pub(crate) async fn run(inc: &Incarnation) {
     }
 }
 
-/// What of these this worker owns and renders or is to close: an adoption whose answer was lost. It goes on under its upstream id; what is answered are
-/// those ids. `None`: not now.
+/// What of these this worker owns and renders or is to close: an adoption whose answer was lost. It goes on under its upstream id; what is
+/// answered are those ids. `None`: not now.
 pub(crate) async fn resume(inc: &Incarnation, unknown: &[Held]) -> Option<HashSet<GenerationId>> {
+    if unknown.is_empty() {
+        return Some(HashSet::new());
+    }
     match tokio::time::timeout(STORE_LIMIT, inc.backends.work.resume(inc.id, unknown)).await {
         Ok(Ok(adopted)) => {
             let ids = adopted.iter().map(|one| one.held.id).collect();

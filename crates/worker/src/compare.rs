@@ -59,31 +59,33 @@ impl Comparison {
         let gone: Seen =
             before.into_iter().filter(|(id, f)| !rows.contains(&(*id, *f)) && after.get(id) == Some(f)).collect();
         let (twice_unknown, twice_gone) = (&unknown & &self.unknown, &gone & &self.gone);
-        let lost: Vec<Held> = twice_unknown.iter().map(|(id, fence)| Held { id: *id, fence: *fence }).collect();
-        let resumed = if lost.is_empty() { Some(HashSet::new()) } else { adopt::resume(inc, &lost).await };
-        let Some(resumed) = resumed else {
-            self.unknown = unknown;
-            self.due = now + SOON;
-            return;
-        };
-        for held in lost {
-            if resumed.contains(&held.id) {
-                tracing::warn!(generation_id = %held.id, "held without being worked on: taken over anew");
-                continue;
-            }
-            tracing::warn!(generation_id = %held.id, "held without being worked on: put back");
-            let item = PutBack { held, after: Duration::ZERO, uses_attempt: false, error: None, in_doubt: None };
-            inc.write(Write::PutBack(item, LeaseOutcome::Abandoned)).await;
-        }
+        let ended = mend(inc, &twice_unknown).await;
         for (id, fence) in &twice_gone {
             tracing::warn!(generation_id = %id, "worked on without being held: dropped");
             inc.metrics.stale_writes.inc();
             inc.over(Held { id: *id, fence: *fence }, LeaseOutcome::Abandoned);
         }
-        self.unknown = &unknown - &twice_unknown;
+        self.unknown = &unknown - &ended;
         self.gone = &gone - &twice_gone;
         if !self.unknown.is_empty() || !self.gone.is_empty() {
             self.due = now + SOON;
         }
     }
+}
+
+/// Takes over what renders or is to be closed, and puts the rest back, one step's worth. Answers what it saw to; the others come with the next look.
+async fn mend(inc: &Incarnation, unknown: &Seen) -> Seen {
+    let step: Seen = unknown.iter().take(adopt::STEP_MOST).copied().collect();
+    let lost: Vec<Held> = step.iter().map(|(id, fence)| Held { id: *id, fence: *fence }).collect();
+    let Some(resumed) = adopt::resume(inc, &lost).await else { return Seen::new() };
+    for held in lost {
+        if resumed.contains(&held.id) {
+            tracing::warn!(generation_id = %held.id, "held without being worked on: taken over anew");
+            continue;
+        }
+        tracing::warn!(generation_id = %held.id, "held without being worked on: put back");
+        let item = PutBack { held, after: Duration::ZERO, uses_attempt: false, error: None, in_doubt: None };
+        inc.write(Write::PutBack(item, LeaseOutcome::Abandoned)).await;
+    }
+    step
 }

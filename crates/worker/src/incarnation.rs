@@ -29,7 +29,8 @@ use tokio_util::task::TaskTracker;
 const WRITES_MOST: usize = 1_024;
 const TELLS_MOST: usize = 4_096;
 const RELEASES_MOST: usize = 4_096;
-/// Between two rings, and two releases: less than anybody notices who waits for them. One alone costs the broker or the pool as much as one for a dozen.
+/// Between two rings, and two releases: less than anybody notices who waits for them. One alone costs the broker or the pool as much as one
+/// for a dozen.
 const OUTBOX_REST: Duration = Duration::from_millis(10);
 /// Polls, cancels and the like in flight at once.
 const POLLS_MOST: usize = 128;

@@ -193,8 +193,8 @@ pub trait Work: Send + Sync {
     async fn step(&self, worker: WorkerId, report: StepReport) -> Result<Stepped, StoreError>;
     /// Takes over at most `limit` renders and closings of dead workers, fence + 1 each.
     async fn adopt(&self, worker: WorkerId, limit: u16) -> Result<Vec<Adopted>, StoreError>;
-    /// Takes over anew, fence + 1 each, what of these this worker owns and renders or is to close: the answer to its adoption was lost, and nobody
-    /// knows of it.
+    /// Takes over anew, fence + 1 each, what of these this worker owns and renders or is to close: the answer to its adoption was lost, and
+    /// nobody knows of it.
     async fn resume(&self, worker: WorkerId, held: &[Held]) -> Result<Vec<Adopted>, StoreError>;
     /// What the ledger says this worker holds, for comparison with what it thinks.
     async fn held(&self, worker: WorkerId) -> Result<Vec<(GenerationId, Fence)>, StoreError>;

@@ -1,5 +1,6 @@
 //! The adapters against real servers: what every adapter must do, and what these do when their servers fail.
 
+mod abandoned;
 mod database;
 mod doorbell;
 mod forgetting;

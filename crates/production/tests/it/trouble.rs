@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use crate::database::{Database, PATIENT};
+use crate::database::Database;
 use crate::ledger::ports;
 use conformance::fixture::{an_error, an_output};
 use domain::account::Overrides;
@@ -16,7 +16,6 @@ use domain::ports::work::{Renewal, Settlement};
 use domain::ports::{Generations, StoreError, Work};
 use domain::tier::Tier;
 use futures::future::join_all;
-use production::{Ledger, Settings};
 use sqlx::{Executor, PgConnection};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -106,9 +105,7 @@ async fn a_backend_that_dies_while_it_writes_leaves_a_batch_in_doubt_that_is_cha
     holder.execute("begin; select from accounts for update").await.unwrap();
     let batch = [customer.submission()];
     let submitting = ledger.submit(&batch);
-    let breaking = async {
-        terminate_who_waits(&mut beside).await;
-    };
+    let breaking = terminate_who_waits(&mut beside);
     let (outcomes, ()) = tokio::join!(submitting, breaking);
     assert!(matches!(outcomes, Err(StoreError::InDoubt(_))), "{outcomes:?}");
     holder.execute("rollback").await.unwrap();
@@ -116,37 +113,6 @@ async fn a_backend_that_dies_while_it_writes_leaves_a_batch_in_doubt_that_is_cha
     let outcomes = ledger.submit(&batch).await.unwrap();
     assert!(matches!(outcomes[..], [Submitted::Accepted(_)]));
     assert_eq!(customer.credits().await, (49, 1, 1));
-    at.assert_the_books_add_up().await;
-    ledger.close().await;
-    database.drop().await;
-}
-
-/// Whoever gives up in the middle of a call leaves no transaction open behind it: what is told afterwards is in the ledger.
-#[tokio::test]
-async fn a_call_that_is_given_up_leaves_nothing_open() {
-    let database = Database::fresh().await;
-    let ledger = Ledger::configured(Settings { pool_max: 1, ..database.settings() }, PATIENT).await.unwrap();
-    let at = ports(&ledger);
-    let customer = at.customer_of(1_000).await;
-    let mut beside = database.connection().await;
-    for polls in 0..60 {
-        let id = customer.submit().await;
-        let mut call = Box::pin(customer.cancel(id));
-        for _ in 0..polls {
-            if futures::poll!(&mut call).is_ready() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(call);
-        let told = customer.submit().await;
-        let there: bool = sqlx::query_scalar("select exists (select from generations where id = $1)")
-            .bind(told.uuid())
-            .fetch_one(&mut beside)
-            .await
-            .unwrap();
-        assert!(there, "accepted and not committed, after {polls} polls of a cancel");
-    }
     at.assert_the_books_add_up().await;
     ledger.close().await;
     database.drop().await;
@@ -209,9 +175,7 @@ async fn a_statement_that_commits_by_itself_is_in_doubt_when_its_backend_dies() 
     let settlement = Settlement { held: claimed.held, outcome: Ok(an_output()), upstream_id: Some("up".to_owned()) };
     let batch = [settlement];
     let settling = ledger.settle(worker.id, &batch);
-    let breaking = async {
-        terminate_who_waits(&mut beside).await;
-    };
+    let breaking = terminate_who_waits(&mut beside);
     let (settled, ()) = tokio::join!(settling, breaking);
     assert!(matches!(settled, Err(StoreError::InDoubt(_))), "{settled:?}");
     holder.execute("rollback").await.unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is polled by itself within the test: the first poll comes after ten minutes. The gateway's part is a listener of the test.
 
-use crate::hooked::hook;
+use crate::hooked::answers_when_told;
 use crate::stage::{Stage, script, settings};
 use domain::callback::{Callbacks, PATH};
 use domain::event::Notice;
@@ -10,11 +10,9 @@ use domain::ids::GenerationId;
 use domain::state::Stage as At;
 use secrecy::SecretString;
 use simulator::Script;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use worker::{CalledBackAt, Settings};
 
@@ -63,11 +61,7 @@ async fn a_render_ends_when_it_is_called_back_and_not_at_its_next_poll() {
     let calls = stage.calls("status").await.len();
     let notices: Vec<_> = ids.iter().map(|id| Notice::CalledBack(*id)).collect();
     stage.backends.doorbell.notify_workers(&notices).await.unwrap();
-    let end = Instant::now() + Duration::from_secs(10);
-    while worker.metric("son1k_rings_total", Some("not_ours")) < ids.len() as f64 {
-        assert!(Instant::now() < end, "the late callbacks were not heard");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_rings_total", Some("not_ours"), |late| late >= ids.len() as f64).await;
     assert_eq!(stage.calls("status").await.len(), calls);
     worker.stop().await;
 }
@@ -76,22 +70,12 @@ async fn a_render_ends_when_it_is_called_back_and_not_at_its_next_poll() {
 async fn a_callback_that_is_faster_than_the_submission_s_answer_is_not_lost() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut stage = Stage::new(script(0.1), 1).await;
-    let heard = Arc::new(Notify::new());
-    let waits = heard.clone();
-    let late = move || {
-        let waits = waits.clone();
-        async move { waits.notified().await }
-    };
-    hook(&mut stage, || (), late);
+    let heard = answers_when_told(&mut stage);
     let worker = stage.worker(called_back_at(&listener));
     let ids = stage.submit(1).await;
     let id = timeout(Duration::from_secs(20), receive(&listener, &stage)).await.unwrap();
     stage.backends.doorbell.notify_workers(&[Notice::CalledBack(id)]).await.unwrap();
-    let end = Instant::now() + Duration::from_secs(10);
-    while worker.metric("son1k_rings_total", Some("ours")) < 1.0 {
-        assert!(Instant::now() < end, "the callback was not heard");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_rings_total", Some("ours"), |heard| heard >= 1.0).await;
     heard.notify_one();
     stage.succeeded(&ids, Duration::from_secs(20)).await;
     worker.stop().await;

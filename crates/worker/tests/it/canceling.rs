@@ -1,6 +1,6 @@
 //! Cancels and deadlines: the customer's record ends at once, and the upstream is told.
 
-use crate::hooked::hook;
+use crate::hooked::answers_when_told;
 use crate::slow::Slow;
 use crate::stage::{Seen, Stage, script, settings};
 use domain::event::Notice;
@@ -9,10 +9,8 @@ use domain::ids::GenerationId;
 use domain::ports::generations::{Canceled, Scope};
 use domain::state::{Stage as At, Status};
 use serde_json::json;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use worker::Settings;
 
@@ -93,13 +91,7 @@ async fn a_cancel_whose_notice_was_lost_is_heard_with_the_renewal() {
 async fn a_cancel_during_the_submission_is_told_when_it_was_accepted() {
     let mut stage = Stage::new(script(60.0), 1).await;
     // The answer comes when it has been canceled.
-    let canceled = Arc::new(Notify::new());
-    let waits = canceled.clone();
-    let late = move || {
-        let waits = waits.clone();
-        async move { waits.notified().await }
-    };
-    hook(&mut stage, || (), late);
+    let canceled = answers_when_told(&mut stage);
     let worker = stage.worker(settings());
     let ids = stage.submit(1).await;
     stage.until(&ids, Duration::from_secs(10), |g| g.stage == Some(At::Submitting)).await;

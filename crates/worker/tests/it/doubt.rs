@@ -37,11 +37,7 @@ async fn is_given_up_in_time_and_found_again(kind: FaultKind) {
     timeout(DEADLINE + Duration::from_secs(20), given_up).await.expect("given up, and the tokens are free as well");
 
     stage.rescript(json!({"fail": []})).await;
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    while worker.metric("son1k_worker_slots", Some("busy")) > 0.0 {
-        assert!(tokio::time::Instant::now() < end, "the slots stay taken");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_worker_slots", Some("busy"), |busy| busy == 0.0).await;
     stage.succeeded(&ids, Duration::from_secs(30)).await;
     each_rendered_once_under_one_token(&stage, 6).await;
     assert_eq!(stage.usage().await.balance, before - 6);

@@ -117,26 +117,17 @@ async fn while_the_upstream_is_down_only_probes_reach_it() {
     let stage = Stage::new(down, 10).await;
     let worker = stage.worker(settings());
     let ids = stage.submit(80).await;
-    let end = tokio::time::Instant::now() + Duration::from_secs(30);
-    while worker.metric("son1k_upstream_breaker_open", None) == 0.0 {
-        assert!(tokio::time::Instant::now() < end, "the breaker stays closed");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_upstream_breaker_open", None, |open| open > 0.0).await;
     // Calls that were under way when it opened end first.
-    while worker.metric("son1k_worker_slots", Some("busy")) > 0.0 {
-        assert!(tokio::time::Instant::now() < end, "calls under way do not end");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_worker_slots", Some("busy"), |busy| busy == 0.0).await;
     let before = stage.log().await.len();
     tokio::time::sleep(Duration::from_secs(5)).await;
     let probes = stage.log().await.len() - before;
     assert!((1..=5).contains(&probes), "{probes} calls while it was down");
     stage.rescript(json!({"fail": []})).await;
     let healed = tokio::time::Instant::now();
-    while worker.metric("son1k_upstream_breaker_open", None) > 0.0 {
-        assert!(healed.elapsed() < Duration::from_secs(10), "no recovery within 10 s");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    worker.shows("son1k_upstream_breaker_open", None, |open| open == 0.0).await;
+    assert!(healed.elapsed() < Duration::from_secs(10), "no recovery within 10 s");
     stage.succeeded(&ids, Duration::from_secs(30)).await;
     worker.stop().await;
 }

@@ -58,6 +58,15 @@ impl Running {
     pub(crate) fn metric(&self, name: &str, label: Option<&str>) -> f64 {
         metric(&self.registry, name, label)
     }
+
+    /// Until the metric is as wanted.
+    pub(crate) async fn shows(&self, name: &str, label: Option<&str>, wanted: impl Fn(f64) -> bool) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(30);
+        while !wanted(self.metric(name, label)) {
+            assert!(tokio::time::Instant::now() < end, "{name} {label:?} is {}", self.metric(name, label));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 pub(crate) fn metric(registry: &prometheus::Registry, name: &str, label: Option<&str>) -> f64 {
